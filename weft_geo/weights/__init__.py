@@ -1,0 +1,1 @@
+"""The models that ship with the package, as ONNX files with their contract inside, each beside its model card."""
