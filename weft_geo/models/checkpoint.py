@@ -1,0 +1,161 @@
+"""Save and load models: safetensors for the values, JSON in its header for the configuration and the contract; never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from weft_geo.errors import CheckpointError
+from weft_geo.geo.contract import ModelContract
+from weft_geo.models.official import config_from_official, convert, load_strictly, load_trunk, unwrap
+from weft_geo.models.weft import Weft, WeftConfig
+
+FORMAT = "weft-geo checkpoint 1"
+
+
+def trunk_sha256(model: Weft) -> str:
+    """SHA-256 over the names and values of the trunk, in the order of its state dict: which trunk an adapter belongs to."""
+    digest = hashlib.sha256()
+    for key, value in model.trunk.state_dict().items():
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_checkpoint(model: Weft, path: str | Path, adapter_only: bool = True) -> Path:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        model: what to save.
+        path: the file, `*.safetensors`.
+        adapter_only: leave out the trunk, if it is frozen, and name it by its hash instead (58 MB, not 1.2 GB, for weft-large).
+            A trunk that was trained is always saved.
+    """
+    from safetensors.torch import save_file
+
+    target = Path(path)
+    without_trunk = adapter_only and not model.config.train_trunk
+    state = {
+        key: value.detach().cpu().contiguous()
+        for key, value in model.state_dict().items()
+        if not (without_trunk and key.startswith("trunk."))
+    }
+    header = {
+        "format": FORMAT,
+        "config": json.dumps(asdict(model.config)),
+        "contract": model.contract.to_json(),
+        "trunk_sha256": trunk_sha256(model) if without_trunk else "",
+    }
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        save_file(state, beside, metadata=header)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    return target
+
+
+def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Weft:
+    """A model from a checkpoint of `save_checkpoint`, in evaluation mode.
+
+    Args:
+        path: the checkpoint.
+        trunk: for an adapter-only checkpoint, the file its trunk is in: the published UniPerceiver checkpoint, or a whole checkpoint.
+
+    Raises:
+        CheckpointError: the file is no checkpoint, or the trunk is missing or another one than the adapter was trained on.
+    """
+    state, header = _read(Path(path))
+    model = Weft(
+        WeftConfig(**json.loads(header["config"])),
+        ModelContract.from_json(header["contract"]),
+    )
+    expected = header["trunk_sha256"]
+    if expected:
+        if trunk is None:
+            raise CheckpointError(
+                f"{path} holds the adapter only; give the trunk it was trained on (SHA-256 {expected[:12]}…) with it"
+            )
+        load_weights(model, trunk, trunk_only=True)
+        if trunk_sha256(model) != expected:
+            raise CheckpointError(
+                f"{trunk} is not the trunk that {path} was trained on: SHA-256 {trunk_sha256(model)[:12]}…, expected {expected[:12]}…"
+            )
+        state = state | {k: v for k, v in model.state_dict().items() if k.startswith("trunk.")}
+    load_strictly(model, state)
+    return model.eval()
+
+
+def load_weights(model: Weft, path: str | Path, *, trunk_only: bool = False) -> None:
+    """Fill a model from a file: our checkpoint, the research code's, or the published checkpoint of the trunk.
+
+    Args:
+        model: what to fill, in place.
+        path: `*.safetensors` of ours, or a `.pth` of theirs (read without running any code from it).
+        trunk_only: take the trunk alone from a checkpoint of a whole model.
+
+    Raises:
+        CheckpointError: the file cannot be read or does not fit.
+    """
+    file = Path(path)
+    if file.suffix == ".safetensors":
+        state, _ = _read(file)
+    else:
+        raw = unwrap(_torch_load(file))
+        if not any(key.startswith("decode_head.") for key in raw):
+            load_trunk(model, raw)
+            return
+        config_from_official(raw, {})  # says what is missing, should it be no whole model
+        state = convert(raw)
+    if trunk_only:
+        trunk = {k.removeprefix("trunk."): v for k, v in state.items() if k.startswith("trunk.")}
+        load_strictly(model.trunk, trunk)
+        return
+    load_strictly(model, _grow_bands(model, state))
+
+
+def _grow_bands(model: Weft, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Let the two layers that read the image grow from RGB weights, where the model has more bands (timm's rule)."""
+    from timm.models import adapt_input_conv
+
+    bands = model.config.in_channels
+    for key in ("trunk.patch_embed.weight", "expert_extractor.stem.0.weight"):
+        if key in state and state[key].shape[1] == 3 < bands:
+            state[key] = adapt_input_conv(bands, state[key])
+    return state
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file; expected a checkpoint (*.safetensors)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a {FORMAT}: its header says {header.get('format')!r}")
+    return state, header
+
+
+def _torch_load(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file; expected a checkpoint (.pth)")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling fails in many ways; each of them means the same
+        raise CheckpointError(f"{path} cannot be read as tensors only ({type(error).__name__}: {error})") from error
+    if not isinstance(checkpoint, Mapping):
+        raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, expected a state dict")
+    return checkpoint

@@ -1,0 +1,99 @@
+"""TWE: the task-specific wavelet expert extractor (WEFT, §3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from weft_geo.models.expert_router import ExpertRouter, Routing
+from weft_geo.models.wavelet_expert import WaveletExpert
+
+
+class WaveletExpertMixture(nn.Module):
+    """Σ over the chosen experts of weight · expert(x).
+
+    In training every expert runs on every image, because the research code's do: their batch statistics move even when
+    they are not chosen. In evaluation only the chosen ones run, which gives the same values.
+
+    Args:
+        channels: C, in and out.
+        kernel_sizes: one expert for each.
+        top_k: experts chosen for an image.
+        wavelet: a PyWavelets name.
+    """
+
+    def __init__(
+        self, channels: int, kernel_sizes: tuple[int, ...] = (1, 3, 5, 7, 9, 11, 13), top_k: int = 4, wavelet: str = "haar"
+    ) -> None:
+        super().__init__()
+        self.router = ExpertRouter(channels, len(kernel_sizes), top_k)
+        self.experts = nn.ModuleList(WaveletExpert(channels, k, wavelet) for k in kernel_sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, C, H, W]."""
+        routing: Routing = self.router(x)
+        # An exported graph cannot branch on data, so it runs all experts too.
+        if self.training or torch.onnx.is_in_onnx_export() or torch.compiler.is_compiling():
+            weights = routing.dense_weights()[:, :, None, None, None]
+            return sum((weights[:, i] * expert(x) for i, expert in enumerate(self.experts)), torch.zeros_like(x))
+        weights = routing.dense_weights()
+        out = torch.zeros_like(x)
+        for i, expert in enumerate(self.experts):
+            chosen = (routing.indices == i).any(dim=1).nonzero().squeeze(1)
+            if len(chosen) == len(x):
+                out += weights[:, i, None, None, None] * expert(x)
+            elif len(chosen):
+                out.index_add_(0, chosen, (weights[chosen, i, None, None, None] * expert(x[chosen])).to(out.dtype))
+        return out
+
+
+class WaveletExpertExtractor(nn.Module):
+    """Four feature scales from the image by one shared mixture of wavelet experts.
+
+    The down-sampling block, the mixture and the 1×1 up-embedding are one module each for all scales, and a scale starts from
+    the enhanced map of the one before.
+
+    Args:
+        in_channels: bands of the image.
+        inner_channels: width of the experts (64 in the paper).
+        embed_dim: D, the width of the trunk.
+        kernel_sizes: one expert for each.
+        top_k: experts chosen for an image and scale.
+        wavelet: a PyWavelets name.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        inner_channels: int = 64,
+        embed_dim: int = 1024,
+        kernel_sizes: tuple[int, ...] = (1, 3, 5, 7, 9, 11, 13),
+        top_k: int = 4,
+        wavelet: str = "haar",
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, inner_channels, 3, stride=2, padding=1),
+            nn.BatchNorm2d(inner_channels),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2, padding=1),
+        )
+        self.down = nn.Sequential(
+            nn.Conv2d(inner_channels, inner_channels, 3, stride=2, padding=1),
+            nn.BatchNorm2d(inner_channels),
+            nn.ReLU(inplace=True),
+        )
+        self.mixture = WaveletExpertMixture(inner_channels, kernel_sizes, top_k, wavelet)
+        self.up_embedding = nn.Conv2d(inner_channels, embed_dim, 1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """[B, C, H, W] → maps [B, D, H/s, W/s] for s = 4, 8, 16, 32."""
+        x = self.stem(images)
+        x = x + self.mixture(x)
+        maps = [x]
+        for _ in range(3):
+            x = self.down(x)
+            x = x + self.mixture(x)
+            maps.append(x)
+        c1, c2, c3, c4 = (self.up_embedding(m) for m in maps)
+        return c1, c2, c3, c4
