@@ -1,0 +1,8 @@
+"""Vectors: probabilities and masks to whole, measured polygons. No torch."""
+
+from weft_geo.vector.match import ObjectScores, match_objects
+from weft_geo.vector.options import VectorOptions
+from weft_geo.vector.polygonize import polygonize
+from weft_geo.vector.stream import ObjectStream
+
+__all__ = ["ObjectScores", "ObjectStream", "VectorOptions", "match_objects", "polygonize"]

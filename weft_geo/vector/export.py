@@ -1,0 +1,257 @@
+"""Objects to files: GeoPackage, FlatGeobuf, GeoParquet, GeoJSON and Shapefile.
+
+Batches of objects stream into a temporary folder beside the output, which is renamed into place when it is whole.
+
+| suffix | driver | provenance | notes |
+| --- | --- | --- | --- |
+| .gpkg | GPKG 1.3, R-tree | inside, as GeoPackage metadata | layer `objects` |
+| .fgb | FlatGeobuf, R-tree | .fgb.json beside | the R-tree orders the file by place; sort by `id` for the usual order |
+| .parquet | GeoParquet 1.1, bbox column | inside, key `weft_geo.provenance` | |
+| .geojson | RFC 7946 | .geojson.json beside | always WGS 84, counter-clockwise shells, 7 digits |
+| .shp | ESRI Shapefile | .shp.json beside | 2 GB a part; field names of ten letters: `touches_edge` is `touch_edge`, `touches_nodata` is `touch_nod`, `perimeter_m` is `perim_m` |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyogrio
+import pyproj
+import shapely
+
+from weft_geo.errors import InputError, OutputExistsError, RunError
+
+LAYER = "objects"
+SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("class", pa.string()),
+        ("score", pa.float64()),
+        ("score_max", pa.float64()),
+        ("area_m2", pa.float64()),
+        ("perimeter_m", pa.float64()),
+        ("touches_edge", pa.bool_()),
+        ("touches_nodata", pa.bool_()),
+        ("geometry", pa.binary()),
+    ]
+)
+"""One object a row; geometry is little-endian WKB in the CRS of the scene."""
+
+DRIVERS = {
+    ".gpkg": "GPKG",
+    ".fgb": "FlatGeobuf",
+    ".parquet": "Parquet",
+    ".geojson": "GeoJSON",
+    ".shp": "ESRI Shapefile",
+}
+SHAPEFILE_FIELDS = {"touches_edge": "touch_edge", "touches_nodata": "touch_nod", "perimeter_m": "perim_m"}
+SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj")
+COMPANIONS = {".shp": SHAPEFILE_PARTS[1:], ".gpkg": (".gpkg-wal", ".gpkg-shm", ".gpkg-journal")}
+
+
+class LayerFile:
+    """One output file that appears whole or not at all.
+
+    Args:
+        path: the output; its suffix chooses the format.
+        overwrite: whether a file that is there may be replaced.
+
+    Raises:
+        InputError: the suffix is not known, or the folder does not exist.
+        OutputExistsError: the output is there and `overwrite` is False.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self.suffix = self.path.suffix.lower()
+        if self.suffix not in DRIVERS:
+            raise InputError(f"{self.path.name} has no known vector format; known suffixes: {', '.join(DRIVERS)}")
+        if not self.path.parent.is_dir():
+            raise InputError(f"the folder of {self.path} does not exist; create it first")
+        if self.path.exists() and not overwrite:
+            raise OutputExistsError(f"{self.path} is already there; overwrite it (--overwrite) or give another name")
+        if self.path.is_dir():
+            raise InputError(f"{self.path} is a folder; give the name of a file")
+        self.scratch = self.path.parent / f".{self.path.name}.{os.getpid()}.part"
+
+    def open(self) -> None:
+        """Make the scratch folder, and clear away those of runs that were killed."""
+        for old in self.path.parent.glob(f".{self.path.name}.*.part"):
+            if not _is_running(old.name.rsplit(".", 2)[-2]) or old == self.scratch:
+                shutil.rmtree(old, ignore_errors=True)
+        try:
+            self.scratch.mkdir()
+        except OSError as error:
+            raise InputError(f"cannot write beside {self.path}: {error.strerror}; choose another folder") from error
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def write(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        crs: pyproj.CRS | None,
+        multi: bool,
+        provenance: dict[str, Any] | None,
+    ) -> None:
+        """Write all batches and put the output in its place.
+
+        Args:
+            batches: of `SCHEMA`, in the order of the file.
+            crs: the CRS of the geometries; GeoJSON is transformed to WGS 84 from it.
+            multi: whether any object is a MultiPolygon (then all are written as such).
+            provenance: how the layer came to be; anything that JSON can hold.
+
+        Raises:
+            RunError: the driver failed.
+        """
+        target = self.scratch / self.path.name
+        schema = SCHEMA
+        if self.suffix == ".geojson":
+            batches, crs = (_to_rfc7946(batch, crs) for batch in batches), _wgs84(crs)
+        if self.suffix == ".shp":
+            schema = pa.schema([field.with_name(SHAPEFILE_FIELDS.get(field.name, field.name)) for field in SCHEMA])
+        try:
+            if self.suffix == ".parquet":
+                _write_parquet(target, batches, crs, provenance)
+            else:
+                if multi:
+                    batches = (_promote(batch) for batch in batches)
+                renamed = (pa.record_batch(batch.columns, schema=schema) for batch in batches)
+                self._write_arrow(target, pa.RecordBatchReader.from_batches(schema, renamed), crs, multi, provenance)
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException, OSError) as error:
+            raise RunError(f"{self.path} could not be written: {error}") from error
+        if provenance is not None and self.suffix in (".fgb", ".geojson", ".shp"):
+            beside = self.scratch / f"{self.path.name}.json"
+            beside.write_text(json.dumps(provenance, indent=2, default=str) + "\n", encoding="utf-8")
+        self._publish()
+
+    def _write_arrow(
+        self,
+        target: Path,
+        reader: pa.RecordBatchReader,
+        crs: pyproj.CRS | None,
+        multi: bool,
+        provenance: dict[str, Any] | None,
+    ) -> None:
+        extra: dict[str, Any] = {}
+        if self.suffix == ".gpkg":
+            extra = {"dataset_options": {"VERSION": "1.3"}, "layer_options": {"SPATIAL_INDEX": "YES"}}
+            if provenance is not None:
+                extra["layer_metadata"] = {
+                    key: value if isinstance(value, str) else json.dumps(value, default=str)
+                    for key, value in provenance.items()
+                }
+        elif self.suffix == ".geojson":
+            extra = {"layer_options": {"RFC7946": "YES", "WRITE_BBOX": "NO"}}
+        elif self.suffix == ".shp":
+            extra = {"layer_options": {"ENCODING": "UTF-8"}}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="'crs' was not provided")
+            pyogrio.write_arrow(
+                reader,
+                target,
+                layer=self.path.stem if self.suffix == ".shp" else LAYER,
+                driver=DRIVERS[self.suffix],
+                geometry_name="geometry",
+                geometry_type="MultiPolygon" if multi else "Polygon",
+                crs=crs.to_wkt() if crs is not None else None,
+                **extra,
+            )
+
+    def _publish(self) -> None:
+        made = sorted(self.scratch.iterdir())
+        kept = {item.name for item in made}
+        for suffix in COMPANIONS.get(self.suffix, ()):
+            stale = self.path.with_suffix(suffix)
+            if stale.name not in kept:
+                stale.unlink(missing_ok=True)
+        # The file that carries the output's name comes last: while it is not there, nothing claims to be finished.
+        for item in sorted(made, key=lambda item: item.name == self.path.name):
+            if item.is_file():
+                os.replace(item, self.path.parent / item.name)
+        self.discard()
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _promote(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Every geometry as a MultiPolygon."""
+    shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
+    single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
+    shapes[single] = shapely.multipolygons(shapes[single], indices=np.arange(single.sum()))
+    return _with_geometry(batch, shapes)
+
+
+def _with_geometry(batch: pa.RecordBatch, shapes: Any) -> pa.RecordBatch:
+    wkb = pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary())
+    return batch.set_column(batch.schema.get_field_index("geometry"), SCHEMA.field("geometry"), wkb)
+
+
+def _wgs84(crs: pyproj.CRS | None) -> pyproj.CRS | None:
+    return None if crs is None else pyproj.CRS.from_epsg(4326)
+
+
+def _to_rfc7946(batch: pa.RecordBatch, crs: pyproj.CRS | None) -> pa.RecordBatch:
+    """WGS 84 longitude and latitude at 7 digits, valid after rounding, shells counter-clockwise."""
+    shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
+    if crs is not None:
+        to_wgs84 = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+        shapes = shapely.transform(shapes, lambda xy: np.column_stack(to_wgs84.transform(xy[:, 0], xy[:, 1])))
+    rounded = shapely.transform(shapes, lambda xy: np.round(xy, 7))
+    bad = ~shapely.is_valid(rounded)
+    if bad.any():
+        snapped = shapely.set_precision(shapes[bad], 1e-7)
+        # An object thinner than a centimetre keeps its own digits rather than vanish.
+        rounded[bad] = np.where(shapely.is_empty(snapped), shapes[bad], snapped)
+    return _with_geometry(batch, shapely.orient_polygons(rounded))
+
+
+def _write_parquet(
+    target: Path, batches: Iterator[pa.RecordBatch], crs: pyproj.CRS | None, provenance: dict[str, Any] | None
+) -> None:
+    """GeoParquet 1.1 with a bbox column (https://geoparquet.org/releases/v1.1.0/)."""
+    corner = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
+    schema = SCHEMA.append(pa.field("bbox", corner))
+    kinds: set[str] = set()
+    total = np.array([np.inf, np.inf, -np.inf, -np.inf])
+    with pq.ParquetWriter(target, schema, compression="zstd", store_schema=True) as writer:
+        for batch in batches:
+            shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
+            kinds |= {("Polygon", "MultiPolygon")[int(kind == 6)] for kind in np.unique(shapely.get_type_id(shapes))}
+            bounds = shapely.bounds(shapes)
+            total[:2] = np.minimum(total[:2], bounds[:, :2].min(axis=0))
+            total[2:] = np.maximum(total[2:], bounds[:, 2:].max(axis=0))
+            box = pa.StructArray.from_arrays([pa.array(side) for side in bounds.T], fields=list(corner))
+            writer.write_batch(pa.record_batch([*batch.columns, box], schema=schema))
+        column: dict[str, Any] = {
+            "encoding": "WKB",
+            "geometry_types": sorted(kinds),
+            "crs": None if crs is None else crs.to_json_dict(),
+            "orientation": "counterclockwise",
+            "covering": {"bbox": {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}},
+        }
+        if np.isfinite(total).all():
+            column["bbox"] = total.tolist()
+        meta = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+        writer.add_key_value_metadata({"geo": json.dumps(meta)})
+        if provenance is not None:
+            writer.add_key_value_metadata({"weft_geo.provenance": json.dumps(provenance, default=str)})

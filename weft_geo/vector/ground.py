@@ -1,0 +1,142 @@
+"""Metres on the ground, for any transform and any CRS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyproj
+import shapely
+from affine import Affine
+
+from weft_geo.errors import CrsError
+
+Floats = npt.NDArray[np.float64]
+
+EXACT_EXTENT_M = 5_000.0
+"""Objects longer than this are measured edge by edge on the ellipsoid; smaller ones by the metric at their centre,
+which agrees to better than 1e-6 (the scale of a projection varies over an object by the square of its size over the Earth's radius)."""
+
+
+class Ground:
+    """The raster's pixel grid laid on the ellipsoid.
+
+    Args:
+        transform: pixel (column, row) to CRS coordinates, corner based as in rasterio.
+        crs: anything pyproj understands, or None: then the unit of the transform counts as a metre.
+
+    A CRS that cannot be turned into longitude and latitude (an engineering or local one) is measured in its plane, in
+    its own unit turned into metres.
+
+    Raises:
+        CrsError: the CRS is not understood.
+    """
+
+    def __init__(self, transform: Affine, crs: Any) -> None:
+        self.transform = transform
+        self.crs = as_pyproj(crs)
+        self.geod: pyproj.Geod | None = None
+        self.unit_m = 1.0
+        self._lonlat: pyproj.Transformer | None = None
+        if self.crs is None:
+            return
+        flat = self.crs.to_2d()
+        if flat.is_bound and flat.source_crs is not None:
+            flat = flat.source_crs
+        geographic = flat.geodetic_crs
+        if flat.is_geographic:
+            geographic = flat.source_crs if flat.is_derived and flat.source_crs is not None else flat
+        if geographic is None or geographic.is_geocentric:
+            axes = flat.axis_info
+            self.unit_m = float(axes[0].unit_conversion_factor) if axes else 1.0
+            return
+        geographic = geographic.to_2d()
+        self.geod = geographic.get_geod()
+        self._degrees = float(np.degrees(geographic.axis_info[0].unit_conversion_factor))
+        self._lonlat = pyproj.Transformer.from_crs(flat, geographic, always_xy=True)
+
+    @property
+    def is_geodesic(self) -> bool:
+        """Whether measures are taken on an ellipsoid (otherwise in the plane)."""
+        return self._lonlat is not None
+
+    def place(self, cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
+        """Pixel columns and rows (0, 0 is the outer corner of the first pixel) to CRS coordinates."""
+        a, b, c, d, e, f = self.transform[:6]
+        return a * cols + b * rows + c, d * cols + e * rows + f
+
+    def lonlat(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """CRS coordinates to longitude and latitude, degrees, on the CRS's own datum."""
+        assert self._lonlat is not None
+        lon, lat = self._lonlat.transform(x, y)
+        return np.asarray(lon) * self._degrees, np.asarray(lat) * self._degrees
+
+    def metric(self, cols: Floats, rows: Floats, reach_px: Floats | float = 1.0) -> Floats:
+        """Metric tensor of the pixel grid at some places.
+
+        Args:
+            cols: [n] pixel columns (fractions allowed; 0 is the left edge of the raster).
+            rows: [n] pixel rows.
+            reach_px: half the span over which the differences are taken, in pixels.
+
+        Returns:
+            [n, 3]: E, F, G in m² per pixel²; a step (dc, dr) is sqrt(E dc² + 2 F dc dr + G dr²) metres long, and a
+            pixel covers sqrt(EG − F²) m².
+        """
+        cols, rows = np.asarray(cols, float), np.asarray(rows, float)
+        if self._lonlat is None:
+            a, b, _, d, e, _ = self.transform[:6]
+            one = np.array([a * a + d * d, a * b + d * e, b * b + e * e]) * self.unit_m**2
+            return np.tile(one, (len(cols), 1))
+        reach = np.broadcast_to(np.maximum(np.asarray(reach_px, float), 1.0), cols.shape)
+        c = np.stack([cols + reach, cols - reach, cols, cols])
+        r = np.stack([rows, rows, rows + reach, rows - reach])
+        x, y = self.place(c, r)
+        points = self._geocentric(*self.lonlat(x, y))
+        along_c = (points[0] - points[1]) / (2 * reach[:, None])
+        along_r = (points[2] - points[3]) / (2 * reach[:, None])
+        tensor = np.stack([(along_c**2).sum(1), (along_c * along_r).sum(1), (along_r**2).sum(1)], axis=1)
+        if not np.isfinite(tensor).all():
+            raise CrsError(
+                "the raster reaches places where its CRS has no longitude and latitude, so areas cannot be measured; "
+                "crop it to the area of use of the CRS"
+            )
+        return tensor
+
+    def _geocentric(self, lon: Floats, lat: Floats) -> Floats:
+        """Longitude and latitude in degrees to geocentric metres [..., 3]: no seam at 180° and none at the poles."""
+        assert self.geod is not None
+        lam, phi = np.radians(lon), np.radians(lat)
+        normal = self.geod.a / np.sqrt(1 - self.geod.es * np.sin(phi) ** 2)
+        flat = normal * np.cos(phi)
+        return np.stack([flat * np.cos(lam), flat * np.sin(lam), normal * (1 - self.geod.es) * np.sin(phi)], axis=-1)
+
+    def exact(self, geometry: shapely.Geometry) -> tuple[float, float]:
+        """Area in m² and perimeter in m of one geometry in CRS coordinates, edge by edge on the ellipsoid."""
+        if self._lonlat is None or self.geod is None:
+            return float(geometry.area) * self.unit_m**2, float(geometry.length) * self.unit_m
+        shape = shapely.transform(geometry, lambda xy: np.column_stack(self.lonlat(xy[:, 0], xy[:, 1])))
+        area, perimeter = 0.0, 0.0
+        for part in shapely.get_parts(shape):
+            for k, ring in enumerate(shapely.get_rings(part)):
+                lon, lat = shapely.get_coordinates(ring).T
+                ring_area, ring_length = self.geod.polygon_area_perimeter(lon, lat)
+                area += abs(ring_area) if k == 0 else -abs(ring_area)
+                perimeter += ring_length
+        return area, perimeter
+
+
+def as_pyproj(crs: Any) -> pyproj.CRS | None:
+    """A pyproj CRS from whatever was given (rasterio, pyproj, "EPSG:32636", WKT, 32636), or None from None.
+
+    Raises:
+        CrsError: it is not understood.
+    """
+    if crs is None:
+        return None
+    try:
+        text = crs.to_wkt() if hasattr(crs, "to_wkt") else crs
+        return pyproj.CRS.from_user_input(text) if text else None
+    except Exception as error:
+        raise CrsError(f"{crs!r} is not a CRS; give one as EPSG:N or WKT ({error})") from error
