@@ -36,7 +36,7 @@ class ModelContract:
         window: Side of the square input window in pixels; a multiple of ``multiple_of``.
         overlap: Pixels that neighbouring windows share; 0 ≤ overlap < window.
         multiple_of: Height and width of an input must be multiples of this.
-        gsd_m: Ground sampling distance of the training images in metres per pixel, measured on the ground; None if unknown.
+        gsd_m: Ground sampling distance of the training images, metres per pixel on the ground; None if unknown.
         scale: ``(low, high)``, the value range that is mapped to 0..255; None stretches automatically: uint8 as it is,
             any other type by the scene's own 2nd and 98th percentile.
         mean: Per band, on the 0..255 scale; one number serves all bands.
@@ -116,7 +116,8 @@ class ModelContract:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ContractError(
-                f"the model's contract holds {', '.join(unknown)}, unknown to this version. Update weft-geo, or export again"
+                f"the model's contract holds {', '.join(unknown)}, unknown to this version. "
+                "Update weft-geo, or export the model again"
             )
         try:
             return cls(**values)

@@ -1,0 +1,113 @@
+"""An area of interest: the part of a scene that is to be looked at."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.features import geometry_mask
+from shapely.affinity import affine_transform
+from shapely.geometry.base import BaseGeometry
+
+from weft_geo.errors import CrsError, InputError, VectorError
+from weft_geo.geo.raster import RasterInfo
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class AreaOfInterest:
+    """An area in pixel coordinates of one grid.
+
+    Attributes:
+        geometry: (column, row) polygons.
+        top: First row that the area touches.
+        left: First column.
+        height: Rows that it touches.
+        width: Columns.
+    """
+
+    geometry: BaseGeometry
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def mask(self, top: int, height: int) -> NDArray[np.bool_]:
+        """Pixels whose centre lies inside.
+
+        Args:
+            top: First row, counted from the area's own top.
+            height: Rows.
+
+        Returns:
+            ``[height, self.width]``.
+        """
+        corner = Affine.translation(self.left, self.top + top)
+        inside: NDArray[np.bool_] = geometry_mask(
+            [self.geometry], out_shape=(height, self.width), transform=corner, invert=True
+        )
+        return inside
+
+
+def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
+    """Reads an area of interest and places it on a scene's grid.
+
+    Args:
+        aoi: A vector file in any CRS, or a box ``minx,miny,maxx,maxy`` in the scene's CRS.
+        info: The grid, with a CRS.
+
+    Raises:
+        InputError: If the box is not one, or lies outside of the scene.
+        VectorError: If the file cannot be read or holds no polygons.
+        CrsError: If the file names no CRS.
+    """
+    box = _parse_box(aoi)
+    area = shapely.box(*box) if box is not None else _read_polygons(str(aoi), info)
+    inverse = ~info.transform
+    pixels = affine_transform(area, [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f])
+    pixels = shapely.intersection(pixels, shapely.box(0, 0, info.width, info.height))
+    if pixels.is_empty or pixels.area == 0:
+        raise InputError(f"the area of interest {aoi} does not overlap {info.name}; is it in the right CRS?")
+    min_col, min_row, max_col, max_row = pixels.bounds
+    top, left = math.floor(min_row), math.floor(min_col)
+    return AreaOfInterest(pixels, top, left, math.ceil(max_row) - top, math.ceil(max_col) - left)
+
+
+def _parse_box(aoi: str | Path | Box) -> Box | None:
+    if isinstance(aoi, Path):
+        return None
+    parts = aoi.split(",") if isinstance(aoi, str) else list(aoi)
+    if isinstance(aoi, str) and (len(parts) != 4 or Path(aoi).exists()):
+        return None
+    try:
+        min_x, min_y, max_x, max_y = (float(part) for part in parts)
+    except ValueError as error:
+        raise InputError(f"aoi must be a file or minx,miny,maxx,maxy in the scene's CRS, got {aoi!r}") from error
+    if not (min_x < max_x and min_y < max_y):
+        raise InputError(f"aoi must be minx,miny,maxx,maxy with min below max, got {aoi!r}")
+    return min_x, min_y, max_x, max_y
+
+
+def _read_polygons(path: str, info: RasterInfo) -> BaseGeometry:
+    import geopandas  # half a second to import, and few runs have an area of interest
+
+    try:
+        layer = geopandas.read_file(path)
+    except Exception as error:  # pyogrio raises several unrelated types for one unreadable file
+        raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error
+    shapes = layer.geometry[layer.geometry.geom_type.isin(["Polygon", "MultiPolygon"])]
+    if shapes.empty:
+        raise VectorError(f"{path} holds no polygons, so it is no area of interest")
+    if layer.crs is None:
+        raise CrsError(f"{path} has no CRS; give it one, or give the area as minx,miny,maxx,maxy in the scene's CRS")
+    if not layer.crs.equals(info.required_crs.to_wkt()):
+        # A long straight edge in one CRS is a curve in another.
+        longest = max(shapes.total_bounds[2] - shapes.total_bounds[0], shapes.total_bounds[3] - shapes.total_bounds[1])
+        shapes = shapes.segmentize(longest / 100).to_crs(info.required_crs.to_wkt())
+    return shapely.make_valid(shapely.union_all(shapely.make_valid(shapes.to_numpy())))

@@ -1,0 +1,198 @@
+"""Writes a raster from top to bottom, and leaves a whole Cloud Optimized GeoTIFF or nothing.
+
+Rows go to a tiled GeoTIFF beside the output; GDAL's COG driver turns it into the final layout, in which overviews come
+first (https://gdal.org/drivers/raster/cog.html); a rename puts it in place.
+"""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from weft_geo.errors import InputError, OutputExistsError, RunError
+
+BLOCK = 512
+"""Side of a tile in pixels."""
+
+
+def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | None = None) -> None:
+    """Finds out before any work whether an output may be written.
+
+    Raises:
+        OutputExistsError: If it is there and may not be overwritten.
+        InputError: If its folder is missing or its suffix is not one of ``suffixes``.
+    """
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(f"{path} must end in {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist, so {path.name} cannot be written there")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give a file")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} is already there; give --overwrite to replace it")
+
+
+class CogWriter:
+    """A uint8 Cloud Optimized GeoTIFF under way.
+
+    Use as a context manager: ``write`` rows in order, then ``finish``, then ``commit``. Leaving without ``commit``
+    leaves nothing behind.
+
+    Args:
+        path: The output, ``.tif`` or ``.tiff``.
+        bands: Bands.
+        height: Rows in all.
+        width: Columns.
+        crs: The CRS.
+        transform: Pixel → CRS coordinates.
+        nodata: Value of invalid pixels; None writes a mask band instead.
+        average: Overviews average (for quantities) rather than take the nearest pixel (for classes).
+        descriptions: One name a band.
+        tags: Metadata of the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bands: int,
+        height: int,
+        width: int,
+        crs: CRS,
+        transform: Affine,
+        nodata: int | None,
+        average: bool,
+        descriptions: tuple[str, ...],
+        tags: dict[str, str],
+    ) -> None:
+        self.path = path
+        self._token = f".{path.stem}.{secrets.token_hex(4)}"
+        self._profile: dict[str, Any] = {
+            "driver": "GTiff",
+            "count": bands,
+            "height": height,
+            "width": width,
+            "dtype": "uint8",
+            "crs": crs,
+            "transform": transform,
+            "nodata": nodata,
+            "tiled": True,
+            "blockxsize": BLOCK,
+            "blockysize": BLOCK,
+            "interleave": "band",
+            "compress": "deflate",
+            "zlevel": 1,
+            "bigtiff": "if_safer",
+        }
+        self._average = average
+        self._descriptions = descriptions
+        self._tags = tags
+        self._masked = nodata is None
+        rows = min(BLOCK, height)
+        self._values = np.zeros((bands, rows, width), np.uint8)
+        self._mask = np.zeros((rows, width), np.uint8)
+        self._filled = 0
+        self._written = 0
+        self._dataset: Any = None
+
+    @staticmethod
+    def bytes_needed(bands: int, width: int) -> int:
+        """Bytes of the rows that wait for a tile to be full."""
+        return (bands + 1) * BLOCK * width
+
+    def __enter__(self) -> Self:
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            try:
+                self._dataset = rasterio.open(self._beside("strips"), "w", **self._profile)
+            except (RasterioError, OSError) as error:
+                self._clean()
+                raise RunError(f"{self.path} cannot be written: {error}") from error
+        self._dataset.update_tags(**self._tags)
+        for band, name in enumerate(self._descriptions, start=1):
+            self._dataset.set_band_description(band, name)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clean()
+
+    def write(self, values: NDArray[np.uint8], valid: NDArray[np.bool_]) -> None:
+        """Appends rows.
+
+        Args:
+            values: ``[bands, rows, width]``; invalid pixels hold the nodata value already, if there is one.
+            valid: ``[rows, width]``.
+
+        Raises:
+            RunError: If they cannot be written, for instance because the disk is full.
+        """
+        done, rows = 0, values.shape[1]
+        while done < rows:
+            take = min(rows - done, self._values.shape[1] - self._filled)
+            there, here = slice(self._filled, self._filled + take), slice(done, done + take)
+            self._values[:, there] = values[:, here]
+            self._mask[there] = valid[here] * np.uint8(255)
+            self._filled += take
+            done += take
+            if self._filled == self._values.shape[1]:
+                self._flush()
+
+    def finish(self) -> None:
+        """Makes the final layout, still beside the output.
+
+        Raises:
+            RunError: If it cannot be written.
+        """
+        self._flush()
+        if self._written != self._profile["height"]:
+            raise AssertionError(f"{self._written} rows of {self._profile['height']} were written")
+        options = {"compress": "deflate", "blocksize": BLOCK, "bigtiff": "if_safer", "num_threads": "all_cpus"}
+        options["overview_resampling"] = "average" if self._average else "nearest"
+        try:
+            self._dataset.close()
+            self._dataset = None
+            with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                rasterio.shutil.copy(self._beside("strips"), self._beside("cog"), driver="COG", **options)
+        except (RasterioError, OSError) as error:
+            raise RunError(f"{self.path} cannot be written: {error}") from error
+
+    def commit(self) -> None:
+        """Puts the finished file in place, over an older one if there is one."""
+        self._beside("cog").replace(self.path)
+
+    def _flush(self) -> None:
+        if not self._filled:
+            return
+        window = rasterio.windows.Window(0, self._written, self._profile["width"], self._filled)
+        try:
+            self._dataset.write(self._values[:, : self._filled], window=window)
+            if self._masked:
+                self._dataset.write_mask(self._mask[: self._filled], window=window)
+        except (RasterioError, OSError) as error:
+            raise RunError(f"{self.path} cannot be written: {error}") from error
+        self._written += self._filled
+        self._filled = 0
+
+    def _beside(self, stage: str) -> Path:
+        return self.path.with_name(f"{self._token}.{stage}.tif")
+
+    def _clean(self) -> None:
+        if self._dataset is not None:
+            self._dataset.close()
+            self._dataset = None
+        for leftover in self.path.parent.glob(f"{self._token}.*"):
+            leftover.unlink(missing_ok=True)

@@ -1,0 +1,299 @@
+"""One raster: what it is, its pixels row by row, which of them are valid, and the same on a coarser or finer grid.
+
+Opens whatever GDAL opens: local files, VRTs, ``https://``, ``s3://``, ``/vsizip/…``.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import MaskFlags
+from rasterio.enums import Resampling as Kernel
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from weft_geo.errors import CrsError, RasterError, RunError
+from weft_geo.geo.ground import PixelSize, Resampling, measure_pixel
+
+
+@dataclass(frozen=True)
+class RasterInfo:
+    """What a raster is, without its pixels.
+
+    Attributes:
+        path: As it was given.
+        driver: GDAL's short name of the format.
+        height: Rows.
+        width: Columns.
+        bands: Bands, an alpha band included.
+        dtype: numpy name of the first band's type.
+        crs: The CRS, the override if one was given, or None.
+        stored_crs: The CRS that the file itself names, or None.
+        transform: Pixel (column, row), corner-based → CRS coordinates; may be rotated or south-up.
+        nodata: The first band's nodata value, or None.
+        masked: Whether an alpha band or a mask band says which pixels are valid.
+        colors: GDAL's colour interpretation of each band: ``red``, ``gray``, ``alpha``, ``palette``, ``undefined`` …
+        block_shape: (height, width) of the blocks in which the first band is stored.
+        overviews: Decimation factors of the overviews.
+    """
+
+    path: str
+    driver: str
+    height: int
+    width: int
+    bands: int
+    dtype: str
+    crs: CRS | None
+    stored_crs: CRS | None
+    transform: Affine
+    nodata: float | None
+    masked: bool
+    colors: tuple[str, ...]
+    block_shape: tuple[int, int]
+    overviews: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, for messages."""
+        return Path(self.path).name or self.path
+
+    @property
+    def georeferenced(self) -> bool:
+        """Whether the raster says where it lies, in whichever CRS."""
+        return bool(self.transform != Affine.identity())
+
+    @property
+    def pixel(self) -> PixelSize:
+        """The pixel's true size on the ground, at the centre.
+
+        Raises:
+            CrsError: If there is no CRS or it cannot be measured in.
+        """
+        return measure_pixel(self.transform, self.required_crs, self.height, self.width)
+
+    @property
+    def required_crs(self) -> CRS:
+        """The CRS.
+
+        Raises:
+            CrsError: If there is none; the message says what to do.
+        """
+        if self.crs is not None:
+            return self.crs
+        if self.georeferenced:
+            raise CrsError(f"{self.name} has no CRS, so polygons cannot be placed. Give one with --crs EPSG:…")
+        raise CrsError(
+            f"{self.name} has neither a CRS nor a transform, so polygons cannot be placed. Georeference it "
+            "(gdal_translate -a_srs EPSG:… -a_ullr left top right bottom), or give --crs EPSG:… to take pixels as units"
+        )
+
+
+class Raster:
+    """An open raster. Not for two threads at once, as is usual with GDAL.
+
+    Attributes:
+        info: What it is.
+    """
+
+    def __init__(self, dataset: Any, info: RasterInfo) -> None:
+        self.info = info
+        self._dataset = dataset
+        self._all_valid = all(flags == [MaskFlags.all_valid] for flags in dataset.mask_flag_enums)
+        self._may_hold_nan = any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes)
+
+    def read(self, bands: tuple[int, ...], top: int, left: int, height: int, width: int) -> NDArray[Any]:
+        """Reads a rectangle as it is stored.
+
+        Args:
+            bands: 1-based band numbers, repeats allowed.
+            top: First row.
+            left: First column.
+            height: Rows.
+            width: Columns.
+
+        Returns:
+            ``[len(bands), height, width]`` in the raster's own type.
+
+        Raises:
+            RunError: If the file cannot be read there.
+        """
+        return self._read(bands, Window(left, top, width, height))
+
+    def valid(
+        self, top: int, left: int, height: int, width: int, values: NDArray[Any] | None = None
+    ) -> NDArray[np.bool_]:
+        """Which pixels hold an image: by mask band, alpha band or nodata value of the source, and by being finite.
+
+        A nodata value must be in all bands for a pixel to be invalid, as GDAL has it; a NaN in one band is enough.
+
+        Args:
+            top: First row.
+            left: First column.
+            height: Rows.
+            width: Columns.
+            values: ``[C, height, width]`` read from the same rectangle, searched for NaN.
+
+        Returns:
+            ``[height, width]``.
+
+        Raises:
+            RunError: If the file cannot be read there.
+        """
+        valid = np.ones((height, width), bool) if self._all_valid else self._mask(Window(left, top, width, height))
+        if values is not None and self._may_hold_nan:
+            valid &= np.isfinite(values).all(axis=0)
+        return valid
+
+    def sample(self, bands: tuple[int, ...], max_side: int = 1024) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Reads the whole raster decimated, by nearest neighbour or from overviews.
+
+        Returns:
+            Values ``[len(bands), h, w]`` and validity ``[h, w]``, neither side longer than ``max_side``.
+        """
+        factor = max(1.0, max(self.info.height, self.info.width) / max_side)
+        shape = (max(1, int(self.info.height / factor)), max(1, int(self.info.width / factor)))
+        whole = Window(0, 0, self.info.width, self.info.height)
+        values = self._read(bands, whole, shape)
+        valid = np.ones(shape, bool) if self._all_valid else self._mask(whole, shape)
+        if self._may_hold_nan:
+            valid &= np.isfinite(values).all(axis=0)
+        return values, valid
+
+    @contextmanager
+    def resampled(self, change: Resampling) -> Iterator[Raster]:
+        """The same raster on another grid: same CRS, same extent, larger or smaller pixels.
+
+        Averages when pixels grow, interpolates bilinearly when they shrink; invalid pixels take no part.
+        """
+        info = self.info
+        height, width = change.size(info.height, info.width)
+        transform = info.transform @ Affine.scale(info.width / width, info.height / height)
+        crs = info.required_crs
+        options: dict[str, Any] = {"UNIFIED_SRC_NODATA": "YES"}
+        if not self._all_valid and "alpha" not in info.colors:
+            options["add_alpha"] = True
+        kernel = Kernel.average if change.coarser else Kernel.bilinear
+        with WarpedVRT(
+            self._dataset,
+            src_crs=crs,
+            crs=crs,
+            transform=transform,
+            height=height,
+            width=width,
+            resampling=kernel,
+            tolerance=0,
+            **options,
+        ) as grid:
+            yield Raster(grid, _describe(grid, info.path, crs))
+
+    def _read(self, bands: tuple[int, ...], window: Window, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+        try:
+            values: NDArray[Any] = self._dataset.read(
+                list(bands), window=window, out_shape=None if shape is None else (len(bands), *shape)
+            )
+        except RasterioError as error:
+            raise self._unreadable(window, error) from error
+        return values
+
+    def _mask(self, window: Window, shape: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+        try:
+            mask: NDArray[np.bool_] = self._dataset.dataset_mask(window=window, out_shape=shape) != 0
+        except RasterioError as error:
+            raise self._unreadable(window, error) from error
+        return mask
+
+    def _unreadable(self, window: Window, error: Exception) -> RunError:
+        first, last = window.row_off, window.row_off + window.height - 1
+        cause = error.__cause__ or error
+        return RunError(
+            f"{self.info.name} cannot be read in rows {first} to {last}: {cause}. The file may be damaged or cut short"
+        )
+
+
+@contextmanager
+def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Raster]:
+    """Opens a raster for reading.
+
+    Args:
+        path: A file, a URL, or anything else that GDAL opens.
+        crs: Takes the place of the raster's own CRS, ``EPSG:n`` or WKT.
+
+    Raises:
+        RasterError: If it is not there, is not a raster, or holds no bands.
+        CrsError: If ``crs`` is not a CRS.
+    """
+    override = None if crs is None else parse_crs(crs)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+    except RasterioIOError as error:
+        raise _not_opened(path, error) from error
+    with dataset:
+        if dataset.count == 0:
+            raise RasterError(f"{path} holds no bands itself but {len(dataset.subdatasets)} rasters; give one of those")
+        if np.issubdtype(np.dtype(dataset.dtypes[0]), np.complexfloating):
+            raise RasterError(f"{path} holds complex numbers; convert it to real ones first (gdal_calc.py)")
+        if dataset.gcps[0] and not dataset.crs:
+            raise RasterError(f"{path} is placed by ground control points only; warp it first (gdalwarp)")
+        yield Raster(dataset, _describe(dataset, str(path), override or dataset.crs))
+
+
+def parse_crs(crs: str | CRS) -> CRS:
+    """Reads a CRS as the user gave it.
+
+    Raises:
+        CrsError: If it is not one.
+    """
+    try:
+        return CRS.from_user_input(crs)
+    except CRSError as error:
+        raise CrsError(f"{crs!r} is not a CRS; give one as EPSG:n or WKT") from error
+
+
+def _describe(dataset: Any, path: str, crs: CRS | None) -> RasterInfo:
+    colors = tuple("undefined" if color is None else color.name for color in dataset.colorinterp)
+    flags = {flag for band in dataset.mask_flag_enums for flag in band}
+    nodata = dataset.nodata
+    return RasterInfo(
+        path=path,
+        driver=dataset.driver,
+        height=dataset.height,
+        width=dataset.width,
+        bands=dataset.count,
+        dtype=dataset.dtypes[0],
+        crs=crs or None,
+        stored_crs=dataset.crs or None,
+        transform=dataset.transform,
+        nodata=None if nodata is None else math.nan if math.isnan(nodata) else float(nodata),
+        masked=bool(flags & {MaskFlags.per_dataset, MaskFlags.alpha}),
+        colors=colors,
+        block_shape=dataset.block_shapes[0],
+        overviews=tuple(dataset.overviews(1)),
+    )
+
+
+def _not_opened(path: str | Path, error: Exception) -> RasterError:
+    local = Path(path)
+    remote = str(path).startswith("/vsi") or "://" in str(path)
+    if not remote and not local.exists():
+        beside = sorted(
+            item.name for item in local.parent.glob("*") if item.suffix.lower() in (".tif", ".tiff", ".vrt")
+        )
+        there = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
+        return RasterError(f"{path} does not exist{there}")
+    if local.is_dir():
+        return RasterError(f"{path} is a folder, not a raster; give the file inside it")
+    return RasterError(f"{path} cannot be opened as a raster: {error}")

@@ -1,0 +1,125 @@
+"""What the engine asks of a model, and how a model is found by name or file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weft_geo.errors import CheckpointError, InputError, MissingExtraError, UnknownNameError
+from weft_geo.geo.contract import ModelContract
+
+NAMED_MODELS = {"embedded": "weft-tiny.onnx", "weft-tiny": "weft-tiny.onnx"}
+"""Models that come with the package: name → file in ``weft_geo/weights``."""
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+class Predictor(Protocol):
+    """A model that the engine can run."""
+
+    @property
+    def contract(self) -> ModelContract:
+        """What it expects and gives."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, for provenance."""
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the model's file; empty if there is no file."""
+
+    @property
+    def device(self) -> str:
+        """``cpu``, ``cuda`` or ``cuda:N``."""
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether it takes nothing but windows of ``contract.window`` × ``contract.window`` pixels."""
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Maps float32 ``[B, C, H, W]`` to float32 ``[B, K, H, W]`` probabilities in [0, 1]."""
+
+
+class CallablePredictor:
+    """Any function as a model: a test's oracle, another framework, a remote service.
+
+    Args:
+        function: float32 ``[B, C, H, W]`` → float32 ``[B, K, H, W]`` probabilities in [0, 1]; called from one thread.
+        contract: What it expects and gives.
+        fixed_size: It takes nothing but square windows of ``contract.window`` pixels. Else short sides of small scenes
+            are padded to ``contract.multiple_of`` only.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        contract: ModelContract,
+        *,
+        fixed_size: bool = False,
+    ) -> None:
+        self.contract = contract
+        self.name = contract.name or getattr(function, "__name__", type(function).__name__)
+        self.sha256 = ""
+        self.device = "cpu"
+        self.fixed_size = fixed_size
+        self._function = function
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Calls the function."""
+        return np.asarray(self._function(images), np.float32)
+
+
+def load_predictor(
+    model: str | Path = "embedded", device: str = "auto", precision: str = "auto", threads: int | None = None
+) -> Predictor:
+    """Loads a model.
+
+    Args:
+        model: A name of ``NAMED_MODELS``, or the path of an ``.onnx`` or ``.safetensors`` file.
+        device: ``auto`` (a GPU if the backend can use one), ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``. An ONNX file runs as it was exported.
+        threads: CPU threads; None takes the environment's ``WEFT_GEO_THREADS``, or else the backend's own choice.
+
+    Raises:
+        UnknownNameError: If ``model`` is neither a known name nor a file.
+        CheckpointError: If the file is missing or is not what its suffix says.
+        ContractError: If the file says nothing of what the model expects.
+        InputError: If the device or the precision cannot be had.
+        MissingExtraError: If a ``.safetensors`` file is given without the train extra.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if not (device in ("auto", "cpu", "cuda") or (device.startswith("cuda:") and device[5:].isdigit())):
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+    path = Path(model)
+    suffix = path.suffix.lower()
+    named = str(model) in NAMED_MODELS
+    if not named and suffix not in (".onnx", ".safetensors"):
+        if path.exists():
+            raise CheckpointError(
+                f"{model} is not a model; give an .onnx or .safetensors file (weft-geo export makes them)"
+            )
+        raise UnknownNameError("model", str(model), [*NAMED_MODELS, "a path to .onnx or .safetensors"])
+    if not named and not path.is_file():
+        raise CheckpointError(f"the model file {model} does not exist")
+    if suffix == ".safetensors":
+        try:
+            from weft_geo.inference.torch_backend import TorchPredictor
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"running the checkpoint {path.name}", "train") from error
+        return TorchPredictor(path, device, precision, threads)
+
+    from weft_geo.inference.onnx_backend import OnnxPredictor  # 0.1 s to import, not needed for a function's sake
+
+    if not named:
+        return OnnxPredictor(path.read_bytes(), str(path), device, precision, threads)
+    resource = files("weft_geo.weights").joinpath(NAMED_MODELS[str(model)])
+    if not resource.is_file():
+        raise CheckpointError(f"this installation lacks its model {resource.name}; install weft-geo again")
+    return OnnxPredictor(resource.read_bytes(), resource.name, device, precision, threads)

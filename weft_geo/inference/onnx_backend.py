@@ -1,0 +1,139 @@
+"""Models as ONNX files, run by ONNX Runtime. The backend of the base installation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from weft_geo.errors import CheckpointError, ContractError, InputError, RunError
+from weft_geo.geo.contract import METADATA_KEY, NAME_KEY, ModelContract
+
+THREADS_VARIABLE = "WEFT_GEO_THREADS"
+
+
+class OnnxPredictor:
+    """An ONNX model that carries its contract in ``metadata_props``.
+
+    It has one input ``[B, C, H, W]`` and one output ``[B, K, H, W]``, both float32; any of B, H and W may be fixed.
+
+    Args:
+        model: The file's bytes.
+        source: Its path, for messages.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto`` or ``fp32``; an ONNX file has its precision inside.
+        threads: CPU threads; None takes ``WEFT_GEO_THREADS``, or else one a physical core.
+
+    Raises:
+        CheckpointError: If the bytes are no ONNX model.
+        ContractError: If the contract is missing or contradicts the model.
+        InputError: If the device or precision cannot be had.
+    """
+
+    def __init__(
+        self, model: bytes, source: str, device: str = "auto", precision: str = "auto", threads: int | None = None
+    ) -> None:
+        if precision not in ("auto", "fp32"):
+            raise InputError(f"{source} is an ONNX model and runs as it was exported; it cannot be run as {precision}")
+        self.device, provider = _choose_device(device)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = _count_threads(threads)
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=provider)
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own, all derived from Exception alone
+            raise CheckpointError(f"{source} cannot be loaded as an ONNX model: {_one_line(error)}") from error
+        self.sha256 = hashlib.sha256(model).hexdigest()
+        properties = self._session.get_modelmeta().custom_metadata_map
+        if METADATA_KEY not in properties:
+            raise ContractError(
+                f"{source} does not say what it expects: its metadata_props lack {METADATA_KEY!r}. "
+                "Export it with weft-geo export, or add ModelContract(…).to_json() under this key"
+            )
+        self.contract = ModelContract.from_json(properties[METADATA_KEY])
+        self.name = properties.get(NAME_KEY) or self.contract.name or source
+        if len(self._session.get_inputs()) != 1 or len(self._session.get_outputs()) != 1:
+            raise ContractError(f"{source} must have one input and one output")
+        self._input = self._session.get_inputs()[0]
+        self._fixed_batch, self.fixed_size = _check_shapes(source, self._input, self.contract)
+        _check_classes(source, self._session.get_outputs()[0], self.contract)
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Runs the model on float32 ``[B, C, H, W]``.
+
+        Raises:
+            RunError: If ONNX Runtime fails, for instance for want of memory.
+        """
+        if self._fixed_batch is None:
+            return self._run(images)
+        parts = []
+        for first in range(0, len(images), self._fixed_batch):
+            part = images[first : first + self._fixed_batch]
+            lacking = self._fixed_batch - len(part)
+            padded = np.concatenate([part, np.zeros((lacking, *part.shape[1:]), np.float32)]) if lacking else part
+            parts.append(self._run(padded)[: len(part)])
+        return np.concatenate(parts)
+
+    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            output: NDArray[np.float32] = self._session.run(None, {self._input.name: images})[0]
+        except Exception as error:  # see __init__
+            raise RunError(
+                f"the model {self.name} failed on a batch of shape {list(images.shape)}: {_one_line(error)}. "
+                "If memory ran out, give a smaller --batch-size or --window"
+            ) from error
+        return output
+
+
+def _choose_device(device: str) -> tuple[str, list[Any]]:
+    available = onnxruntime.get_available_providers()
+    has_cuda = "CUDAExecutionProvider" in available
+    if device == "cpu" or (device == "auto" and not has_cuda):
+        return "cpu", ["CPUExecutionProvider"]
+    if not has_cuda:
+        raise InputError(
+            f"device {device} was asked for, but this onnxruntime has no CUDA. "
+            "Install onnxruntime-gpu in place of onnxruntime, or give --device cpu"
+        )
+    index = int(device.partition(":")[2] or 0)
+    name = device if device.startswith("cuda:") else "cuda"
+    return name, [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]
+
+
+def _count_threads(threads: int | None) -> int:
+    text = os.environ.get(THREADS_VARIABLE, "0") if threads is None else str(threads)
+    if not text.isdigit():
+        raise InputError(f"the number of threads must be a whole number, got {text!r}; look at {THREADS_VARIABLE}")
+    return int(text)
+
+
+def _check_shapes(source: str, tensor: Any, contract: ModelContract) -> tuple[int | None, bool]:
+    """The fixed batch size or None, and whether height and width are fixed."""
+    if tensor.type != "tensor(float)" or len(tensor.shape) != 4:
+        raise ContractError(f"{source} must take float32 [B, C, H, W], but takes {tensor.type} {tensor.shape}")
+    batch, bands, height, width = (size if isinstance(size, int) else None for size in tensor.shape)
+    if bands is not None and bands != contract.bands:
+        raise ContractError(f"{source} takes {bands} bands, but its contract says {contract.bands}")
+    fixed = height is not None or width is not None
+    if fixed and (height, width) != (contract.window, contract.window):
+        raise ContractError(
+            f"{source} takes {tensor.shape[2]} × {tensor.shape[3]} px, "
+            f"but its contract says a window of {contract.window} px"
+        )
+    return batch, fixed
+
+
+def _check_classes(source: str, tensor: Any, contract: ModelContract) -> None:
+    classes = tensor.shape[1] if len(tensor.shape) == 4 else None
+    if isinstance(classes, int) and classes != len(contract.classes):
+        raise ContractError(
+            f"{source} gives {classes} channels, but its contract names {len(contract.classes)} classes"
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
