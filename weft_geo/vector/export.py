@@ -82,6 +82,7 @@ class LayerFile:
         if self.path.is_dir():
             raise InputError(f"{self.path} is a folder; give the name of a file")
         self.scratch = self.path.parent / f".{self.path.name}.{os.getpid()}.part"
+        self._made = self.scratch / "made"
 
     def open(self) -> None:
         """Make the scratch folder, and clear away those of runs that were killed."""
@@ -89,7 +90,7 @@ class LayerFile:
             if not _is_running(old.name.rsplit(".", 2)[-2]) or old == self.scratch:
                 shutil.rmtree(old, ignore_errors=True)
         try:
-            self.scratch.mkdir()
+            self._made.mkdir(parents=True)
         except OSError as error:
             raise InputError(f"cannot write beside {self.path}: {error.strerror}; choose another folder") from error
 
@@ -115,7 +116,7 @@ class LayerFile:
         Raises:
             RunError: the driver failed.
         """
-        target = self.scratch / self.path.name
+        target = self._made / self.path.name
         schema = SCHEMA
         if self.suffix == ".geojson":
             batches, crs = (_to_rfc7946(batch, crs) for batch in batches), _wgs84(crs)
@@ -132,7 +133,7 @@ class LayerFile:
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException, OSError) as error:
             raise RunError(f"{self.path} could not be written: {error}") from error
         if provenance is not None and self.suffix in (".fgb", ".geojson", ".shp"):
-            beside = self.scratch / f"{self.path.name}.json"
+            beside = self._made / f"{self.path.name}.json"
             beside.write_text(json.dumps(provenance, indent=2, default=str) + "\n", encoding="utf-8")
         self._publish()
 
@@ -170,7 +171,7 @@ class LayerFile:
             )
 
     def _publish(self) -> None:
-        made = sorted(self.scratch.iterdir())
+        made = sorted(self._made.iterdir())
         kept = {item.name for item in made}
         for suffix in COMPANIONS.get(self.suffix, ()):
             stale = self.path.with_suffix(suffix)

@@ -113,17 +113,17 @@ class Ground:
         return np.stack([flat * np.cos(lam), flat * np.sin(lam), normal * (1 - self.geod.es) * np.sin(phi)], axis=-1)
 
     def exact(self, geometry: shapely.Geometry) -> tuple[float, float]:
-        """Area in m² and perimeter in m of one geometry in CRS coordinates, edge by edge on the ellipsoid."""
-        if self._lonlat is None or self.geod is None:
-            return float(geometry.area) * self.unit_m**2, float(geometry.length) * self.unit_m
-        shape = shapely.transform(geometry, lambda xy: np.column_stack(self.lonlat(xy[:, 0], xy[:, 1])))
+        """Area in m² and length of the shells in m of one geometry in CRS coordinates, edge by edge on the ellipsoid."""
         area, perimeter = 0.0, 0.0
-        for part in shapely.get_parts(shape):
+        for part in shapely.get_parts(geometry):
             for k, ring in enumerate(shapely.get_rings(part)):
-                lon, lat = shapely.get_coordinates(ring).T
-                ring_area, ring_length = self.geod.polygon_area_perimeter(lon, lat)
+                if self.geod is None:
+                    ring_area, ring_length = shapely.Polygon(ring).area * self.unit_m**2, ring.length * self.unit_m
+                else:
+                    x, y = shapely.get_coordinates(ring).T
+                    ring_area, ring_length = self.geod.polygon_area_perimeter(*self.lonlat(x, y))
                 area += abs(ring_area) if k == 0 else -abs(ring_area)
-                perimeter += ring_length
+                perimeter += ring_length if k == 0 else 0.0
         return area, perimeter
 
 

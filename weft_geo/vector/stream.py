@@ -1,9 +1,9 @@
-"""Strips of probability in, one layer of objects out."""
+"""Strips of probability in, one layer of whole objects out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,18 +11,112 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import rasterio.features
-import shapely
-import shapely.geometry
 from affine import Affine
 
 from weft_geo.errors import InputError
+from weft_geo.vector.attributes import describe
 from weft_geo.vector.export import SCHEMA, LayerFile
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
+from weft_geo.vector.outline import Bools
+from weft_geo.vector.spool import Spool
+from weft_geo.vector.stitch import Stitcher, Strip
+
+STRIP_PIXELS = 1 << 22
+"""Rows are worked on in lots of about this many pixels, which bounds the memory however they arrive."""
+
+
+class Vectorizer:
+    """Strips to rows of a layer, spooled on disk.
+
+    Args:
+        folder: for the temporary file.
+        width: of the raster, pixels.
+        height: of the raster, pixels.
+        ground: where the pixels lie.
+        classes: names of the classes 1…K.
+        options: how to outline and clean.
+    """
+
+    def __init__(
+        self, folder: Path, width: int, height: int, ground: Ground, classes: Sequence[str], options: VectorOptions
+    ) -> None:
+        self.ground, self.classes, self.options = ground, tuple(classes), options
+        self.multi = False
+        self._stitcher = Stitcher(width, height, options.connectivity, grouped=options.simplify_m > 0)
+        self._spool = Spool(folder / "objects.arrow", SCHEMA)
+        self._rows_per_lot = max(1, STRIP_PIXELS // max(width, 1))
+
+    def push(self, strip: Strip) -> None:
+        """Add some rows, from top to bottom."""
+        height = self._stitcher.height
+        if self._stitcher.rows + len(strip.classes) > height:
+            raise InputError(f"more than the announced {height} rows came; check the height of the raster")
+        for begin in range(0, len(strip.classes), self._rows_per_lot):
+            some = slice(begin, begin + self._rows_per_lot)
+            finished = self._stitcher.push(
+                Strip(
+                    strip.classes[some],
+                    None if strip.score is None else strip.score[some],
+                    strip.scale,
+                    None if strip.invalid is None else strip.invalid[some],
+                )
+            )
+            if len(finished.value):
+                batch, first, multi = describe(finished, self.ground, self.options, self.classes)
+                self._spool.add(batch, first)
+                self.multi |= multi
+
+    def finish(self) -> int:
+        """End of the raster.
+
+        Returns:
+            The number of objects.
+
+        Raises:
+            InputError: rows are missing.
+        """
+        if self._stitcher.rows != self._stitcher.height:
+            raise InputError(f"{self._stitcher.rows} rows came and {self._stitcher.height} were announced")
+        self._spool.close()
+        return len(self._spool)
+
+    def ordered(self) -> Iterator[pa.RecordBatch]:
+        """All rows in the order of their ids; after `finish`."""
+        return self._spool.ordered()
+
+    def close(self) -> None:
+        """Let go of the temporary file."""
+        self._spool.close()
 
 
 class ObjectStream:
+    """Writes objects while their raster goes by, from top to bottom.
+
+        with ObjectStream("objects.gpkg", width=w, height=h, transform=transform, crs=crs) as objects:
+            for probability, valid in strips:
+                objects.push(probability, valid)
+        print(objects.count)
+
+    Leaving the block finishes the layer and puts it in its place; leaving it by an exception leaves nothing behind.
+
+    Args:
+        path: the output; .gpkg, .fgb, .parquet, .geojson or .shp.
+        width: of the raster, pixels.
+        height: of the raster, pixels.
+        transform: pixel to CRS coordinates, as rasterio has it.
+        crs: anything pyproj understands; None leaves the layer without one and measures in the transform's unit.
+        classes: names of the K classes, without the background.
+        options: how to outline and clean.
+        overwrite: replace an output that is there.
+        provenance: how the layer came to be; kept in or beside the output.
+
+    Raises:
+        OutputExistsError: the output is there already.
+        InputError: the suffix or a size is unusable.
+        CrsError: the CRS is not understood.
+    """
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -36,74 +130,88 @@ class ObjectStream:
         overwrite: bool = False,
         provenance: dict[str, Any] | None = None,
     ) -> None:
-        self.file = LayerFile(Path(path), overwrite)
-        self.width, self.height, self.classes = width, height, tuple(classes)
+        if width < 1 or height < 1:
+            raise InputError(f"the raster is {height} × {width} pixels; it needs at least one")
+        if not 1 <= len(classes) <= 255:
+            raise InputError(f"{len(classes)} classes were named; 1 to 255 can be told apart")
         self.options = options or VectorOptions()
+        self.file = LayerFile(path, overwrite)
         self.ground = Ground(transform, crs)
+        self.width, self.height = width, height
+        self.classes = tuple(classes)
         self.provenance = provenance
         self.count = 0
-        self._probs: list[Any] = []
-        self._valids: list[Any] = []
-        self._rows = 0
+        self._vectorizer: Vectorizer | None = None
 
     def __enter__(self) -> ObjectStream:
         self.file.open()
+        try:
+            self._vectorizer = Vectorizer(
+                self.file.scratch, self.width, self.height, self.ground, self.classes, self.options
+            )
+        except BaseException:
+            self.file.discard()
+            raise
         return self
 
-    def push(self, probability: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> None:
-        if probability.ndim != 3 or probability.shape[0] != len(self.classes) or probability.shape[2] != self.width:
-            raise InputError(f"strip of shape {probability.shape}; expected [{len(self.classes)}, rows, {self.width}]")
-        self._probs.append(probability)
-        self._valids.append(np.ones(probability.shape[1:], bool) if valid is None else valid)
-        self._rows += probability.shape[1]
+    def push(self, probability: npt.NDArray[np.floating[Any]], valid: Bools | None = None) -> None:
+        """Add the next rows.
+
+        A pixel belongs to the class of its greatest probability, if that is at least the threshold and the pixel valid.
+
+        Args:
+            probability: float [K, rows, width] in [0, 1]; NaN counts as 0.
+            valid: bool [rows, width]; None means all.
+
+        Raises:
+            InputError: the shape does not fit, or too many rows came.
+        """
+        expected = (len(self.classes), self.width)
+        if probability.ndim != 3 or (probability.shape[0], probability.shape[2]) != expected:
+            raise InputError(f"a strip of shape {probability.shape} came; expected [{expected[0]}, rows, {expected[1]}]")
+        if valid is not None and valid.shape != probability.shape[1:]:
+            raise InputError(f"a valid mask of shape {valid.shape} came with a strip of {probability.shape}")
+        self.push_strip(probability_strip(probability, valid, self.options.threshold))
+
+    def push_strip(self, strip: Strip) -> None:
+        """Add the next rows as a class map, for callers who have one already."""
+        assert self._vectorizer is not None, "push inside the with block"
+        self._vectorizer.push(strip)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        assert self._vectorizer is not None
         try:
             if kind is None:
-                self._finish()
+                self.count = self._vectorizer.finish()
+                multi = self._vectorizer.multi
+                self.file.write(self._vectorizer.ordered(), self.ground.crs, multi, self.provenance)
         finally:
+            self._vectorizer.close()
             self.file.discard()
 
-    def _finish(self) -> None:
-        if self._rows != self.height:
-            raise InputError(f"{self._rows} rows came, {self.height} were announced")
-        p = np.nan_to_num(np.concatenate(self._probs, axis=1))
-        valid = np.concatenate(self._valids)
-        best = p.argmax(0)
-        top = p.max(0)
-        mask = valid & (top >= self.options.threshold)
-        labels = np.where(mask, best + 1, 0).astype(np.uint8)
-        near = np.zeros_like(valid)
-        pad = np.pad(~valid, 1)
-        for dr in range(3):
-            for dc in range(3):
-                near |= pad[dr : dr + valid.shape[0], dc : dc + valid.shape[1]]
-        rows = []
-        for shape, value in rasterio.features.shapes(labels, mask=mask, connectivity=self.options.connectivity):
-            geometry = shapely.make_valid(shapely.geometry.shape(shape), method="structure")
-            inside = rasterio.features.rasterize([geometry], labels.shape).astype(bool) & (labels == value)
-            r, c = np.nonzero(inside)
-            placed = shapely.transform(geometry, lambda xy: np.column_stack(self.ground.place(xy[:, 0], xy[:, 1])))
-            area, perimeter = self.ground.exact(placed)
-            if area < self.options.min_area_m2:
-                continue
-            scores = top[inside]
-            edge = bool(
-                (r == 0).any() or (c == 0).any() or (r == labels.shape[0] - 1).any() or (c == labels.shape[1] - 1).any()
-            )
-            rows.append(
-                (r[0], c[0], self.classes[int(value) - 1], scores.mean(), scores.max(), area, perimeter, edge,
-                 bool(near[inside].any()), shapely.orient_polygons(placed))
-            )  # fmt: skip
-        rows.sort(key=lambda row: (row[0], row[1]))
-        self.count = len(rows)
-        columns = [np.arange(1, len(rows) + 1), *(list(col) for col in list(zip(*rows, strict=True))[2:])] if rows else [[]] * 9
-        if rows:
-            columns[-1] = list(shapely.to_wkb(np.array(columns[-1], dtype=object)))
-        batch = pa.record_batch(
-            [pa.array(col, field.type) for col, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
-        )
-        multi = any(row[-1].geom_type == "MultiPolygon" for row in rows)
-        self.file.write(iter([batch] if rows else []), self.ground.crs, multi, self.provenance)
+
+def probability_strip(
+    probability: npt.NDArray[np.floating[Any]], valid: Bools | None, threshold: float
+) -> Strip:
+    """Probabilities to a class map with scores.
+
+    Args:
+        probability: float [K, rows, width] in [0, 1].
+        valid: bool [rows, width] or None.
+        threshold: least probability of an object pixel.
+
+    Returns:
+        The strip.
+    """
+    if len(probability) == 1:
+        score = probability[0]
+        classes = (score >= threshold).view(np.uint8)
+    else:
+        probability = np.nan_to_num(probability, nan=-1.0)
+        score = probability.max(axis=0)
+        classes = np.where(score >= threshold, probability.argmax(axis=0) + 1, 0).astype(np.uint8)
+    if valid is None or valid.all():
+        return Strip(classes, score)
+    return Strip(classes * valid, score, invalid=~valid)

@@ -1,0 +1,128 @@
+"""Cleaning, in this order: holes, area filter, simplification, right angles. Objects are whole before any of it.
+
+All tolerances are metres on the ground. Where coordinates are worked on, they are first laid into a local metric frame
+(the linear map that the ground's metric gives at the middle of the objects), so a metre is a metre in any CRS.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+
+from weft_geo.vector.ground import Floats, Ground
+from weft_geo.vector.options import VectorOptions
+from weft_geo.vector.outline import Bools, Ints
+from weft_geo.vector.polygons import Measures, Polygons, Shapes
+
+
+def drop_small(polygons: Polygons, ground: Ground, options: VectorOptions) -> tuple[Polygons, Bools]:
+    """Fill small holes, then drop small objects.
+
+    Returns:
+        What is left, and [objects] which objects that is.
+    """
+    everything = np.ones(polygons.count, dtype=bool)
+    if not (options.min_hole_m2 or options.min_area_m2) or not polygons.count:
+        return polygons, everything
+    measures = polygons.measure(ground)
+    if options.min_hole_m2:
+        polygons = polygons.keep_rings(polygons.is_shell | (measures.ring_m2 >= options.min_hole_m2))
+        measures = polygons.measure(ground)
+    if not options.min_area_m2:
+        return polygons, everything
+    keep = exact_measures(polygons, measures, ground)[0] >= options.min_area_m2
+    return polygons.keep_objects(keep), keep
+
+
+def exact_measures(polygons: Polygons, measures: Measures, ground: Ground) -> tuple[Floats, Floats]:
+    """Area in m² and perimeter in m of every object; large ones edge by edge on the ellipsoid."""
+    area, perimeter = measures.area_m2.copy(), measures.perimeter_m.copy()
+    if measures.exact.any():
+        for k, shape in zip(
+            np.flatnonzero(measures.exact), polygons.keep_objects(measures.exact).to_shapely(ground), strict=True
+        ):
+            area[k], perimeter[k] = ground.exact(shape)
+    return area, perimeter
+
+
+def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float, nodes: Ints) -> Polygons:
+    """Simplify groups of touching objects so that they keep the edges they share.
+
+    Visvalingam and Whyatt's method on the coverage (shapely's `coverage_simplify`): a vertex goes when the triangle it
+    makes with its neighbours has less area than the square of the tolerance, and no edge comes to cross another.
+
+    Args:
+        polygons: outlines of whole groups.
+        group: [objects] objects with the same number touch.
+        ground: where the pixels lie.
+        tolerance_m: in metres.
+        nodes: [m, 2] grid columns and rows where outlines of different objects may meet.
+
+    Returns:
+        The same objects with fewer points. A group that would not stay valid is left as it is.
+    """
+    several = np.bincount(group)[group] > 1
+    if several.any():
+        polygons = _split_at(polygons, nodes, several)
+    shapes = polygons.to_shapely()
+    order = np.argsort(group, kind="stable")
+    begin = np.flatnonzero(np.diff(group[order], prepend=-1))
+    for some in np.split(order, begin[1:]):
+        shapes[some] = _simplify_group(shapes[some], ground, tolerance_m)
+    return Polygons.from_shapely(shapes)
+
+
+def _simplify_group(shapes: Shapes, ground: Ground, tolerance_m: float) -> Shapes:
+    frame = local_frame(shapes, ground)
+    flat = shapely.transform(shapes, lambda xy: xy @ frame.T)
+    slim = shapely.coverage_simplify(flat, tolerance_m)
+    if shapely.is_empty(slim).any() or not shapely.is_valid(slim).all():
+        return shapes
+    back = np.linalg.inv(frame)
+    slim = shapely.transform(slim, lambda xy: _snap(xy @ back.T))
+    return slim if shapely.is_valid(slim).all() else shapes
+
+
+def local_frame(shapes: Shapes, ground: Ground) -> Floats:
+    """The linear map [2, 2] from pixel steps (column, row) to metres around some geometries in pixel coordinates."""
+    west, north, east, south = shapely.total_bounds(shapes)
+    reach = max(east - west, south - north) / 2
+    e, f, g = ground.metric(np.array([(west + east) / 2]), np.array([(north + south) / 2]), reach)[0]
+    return np.array([[np.sqrt(e), f / np.sqrt(e)], [0.0, np.sqrt(max(g - f * f / e, 0.0))]])
+
+
+def _snap(points: Floats) -> Floats:
+    """To 2⁻²⁰ pixel, which takes the rounding of the frame's map there and back away again."""
+    return np.asarray(np.round(points * 2**20) / 2**20)
+
+
+def _split_at(polygons: Polygons, nodes: Ints, chosen: Bools) -> Polygons:
+    """Put a vertex on every straight edge of some objects where another object's corner lies on it."""
+    points = np.rint(polygons.points).astype(np.int64)
+    after = points[polygons.following()]
+    level = points[:, 1] == after[:, 1]
+    pitch = int(max(points.max(), nodes.max(initial=0))) + 2
+    along = np.where(level[:, None], points[:, ::-1], points)
+    target = np.where(level, after[:, 0], after[:, 1])
+    low, high = np.minimum(along[:, 1], target), np.maximum(along[:, 1], target)
+    extra = np.zeros(len(points), dtype=np.int64)
+    begin = np.zeros(len(points), dtype=np.int64)
+    keys = [np.unique(nodes[:, 1] * pitch + nodes[:, 0]), np.unique(nodes[:, 0] * pitch + nodes[:, 1])]
+    for straight, key in zip((level, ~level), keys, strict=True):
+        first = np.searchsorted(key, along[straight, 0] * pitch + low[straight], side="right")
+        last = np.searchsorted(key, along[straight, 0] * pitch + high[straight], side="left")
+        extra[straight], begin[straight] = np.maximum(last - first, 0), first
+    size = np.diff(polygons.ring_start)
+    extra[~np.repeat(chosen[polygons.owner], size)] = 0
+
+    start = np.append(0, np.cumsum(extra + 1))
+    edge = np.repeat(np.arange(len(points)), extra + 1)
+    step = np.arange(start[-1]) - start[edge]
+    forward = target > along[:, 1]
+    place = begin[edge] + np.where(forward[edge], step - 1, extra[edge] - step)
+    out = polygons.points[edge]
+    inserted = step > 0
+    for straight, key, axis in zip((level, ~level), keys, (0, 1), strict=True):
+        mine = inserted & straight[edge]
+        out[mine, axis] = key[place[mine]] % pitch
+    return Polygons(out, start[polygons.ring_start], polygons.is_shell, polygons.owner, polygons.count)
