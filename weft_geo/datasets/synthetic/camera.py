@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from weft_geo.datasets.synthetic.canvas import Canvas
+from weft_geo.datasets.synthetic.canvas import rgb as colour
 from weft_geo.datasets.synthetic.noise import FloatArray
 
 
@@ -33,7 +34,8 @@ def shadow(canvas: Canvas) -> FloatArray:
         target = horizon[here]
         np.maximum(target, lifted, out=target)
         steps *= 2
-    return np.clip((horizon - canvas.height_m) / np.float32(0.3) - np.float32(0.2), 0, 1)
+    dark: FloatArray = np.clip((horizon - canvas.height_m) / np.float32(0.3) - np.float32(0.2), 0, 1)
+    return dark
 
 
 def _smooth(plane: FloatArray, weights: FloatArray) -> FloatArray:
@@ -55,7 +57,8 @@ def _gaussian(sigma_px: float) -> FloatArray:
     """Weights of a Gaussian, cut at two sigma and at least three taps."""
     reach = max(1, math.ceil(2 * sigma_px))
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
-    return (taps / taps.sum()).astype(np.float32)
+    weights: FloatArray = (taps / taps.sum()).astype(np.float32)
+    return weights
 
 
 def _block_transform() -> FloatArray:
@@ -63,7 +66,7 @@ def _block_transform() -> FloatArray:
     k, n = np.arange(8)[:, None], np.arange(8)[None, :]
     matrix = np.cos(math.pi * (2 * n + 1) * k / 16) * math.sqrt(0.25)
     matrix[0] *= math.sqrt(0.5)
-    return matrix.astype(np.float32)
+    return np.asarray(matrix, np.float32)
 
 
 def _compress(rng: np.random.Generator, rgb: FloatArray) -> FloatArray:
@@ -98,12 +101,12 @@ def expose(rng: np.random.Generator, canvas: Canvas) -> FloatArray:
     height, width = canvas.shape
     rgb = canvas.rgb
     dark = shadow(canvas) * np.float32(rng.uniform(0.45, 0.72))
-    sky = np.float32([1.06, 1.0, 0.9])  # light in the shadow is bluer, so red is lost more
+    sky = colour(1.06, 1.0, 0.9)  # light in the shadow is bluer, so red is lost more
     light = 1 + np.float32(rng.uniform(0.0, 0.06)) * canvas.noise.broad
     gain = np.float32(rng.uniform(0.82, 1.15)) * (1 + rng.normal(0, 0.035, 3).astype(np.float32))
     contrast, haze = np.float32(rng.uniform(0.85, 1.2)), np.float32(rng.choice([0, rng.uniform(0.02, 0.2)]))
-    colourfulness = np.float32(rng.uniform(0.75, 1.2))
-    veil = np.float32([196, 204, 212])
+    colourfulness = np.float32(rng.uniform(0.6, 1.15))
+    veil = colour(196, 204, 212)
     for band in range(3):
         plane = rgb[band]
         plane *= (1 - dark * sky[band]) * light * gain[band]

@@ -13,6 +13,11 @@ from weft_geo.datasets.synthetic.noise import FloatArray, NoiseBank
 Colour = tuple[float, float, float]
 
 
+def rgb(red: float, green: float, blue: float) -> FloatArray:
+    """A colour as float32 [3], for arithmetic."""
+    return np.array([red, green, blue], np.float32)
+
+
 @dataclass(frozen=True)
 class Sun:
     """Where the light comes from.
@@ -87,6 +92,11 @@ class Canvas:
         """(height, width) in pixels."""
         return self.rgb.shape[1], self.rgb.shape[2]
 
+    def is_taken(self, x_px: float, y_px: float) -> bool:
+        """Whether the pixel at a place is taken; outside the canvas nothing is."""
+        row, column = math.floor(y_px), math.floor(x_px)
+        return 0 <= row < self.shape[0] and 0 <= column < self.shape[1] and bool(self.taken[row, column])
+
     def local_grid(self, x_px: float, y_px: float, angle: float, reach_m: float) -> LocalGrid | None:
         """Cut the window around an object.
 
@@ -111,7 +121,8 @@ class Canvas:
 
     def coverage(self, inside_m: FloatArray) -> FloatArray:
         """Turn a distance to an edge (metres, positive inside) into the covered share of each pixel, 0 … 1."""
-        return np.clip(inside_m / np.float32(self.gsd_m) + np.float32(0.5), 0, 1)
+        cover: FloatArray = np.clip(inside_m / np.float32(self.gsd_m) + np.float32(0.5), 0, 1)
+        return cover
 
     def paint(self, grid: LocalGrid, cover: FloatArray, colour: FloatArray | Colour) -> None:
         """Lay a colour over the window.

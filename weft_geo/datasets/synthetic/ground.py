@@ -3,58 +3,90 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from weft_geo.datasets.synthetic.canvas import Canvas, Colour
+from weft_geo.datasets.synthetic.canvas import Canvas, Colour, rgb
 from weft_geo.datasets.synthetic.layout import Layout
 from weft_geo.datasets.synthetic.noise import FloatArray
 from weft_geo.datasets.synthetic.palette import PAVING, TARMAC, Country
 
-GROUND_KINDS = ("yard", "grass", "soil", "crops")
 MIX_LEVELS = 16
 
 
 def _pick(rng: np.random.Generator, colours: tuple[Colour, ...], spread: float = 8.0) -> FloatArray:
-    """One of the colours, varied in brightness and a little in hue."""
-    colour = np.asarray(colours[int(rng.integers(len(colours)))], np.float32)
-    return colour + np.float32(rng.normal(0, spread)) + rng.normal(0, spread / 4, 3).astype(np.float32)
+    """One of the colours, varied in brightness and a little in hue: float32 [3]."""
+    return np.asarray(_pick_many(rng, colours, 1, spread)[0], np.float32)
 
 
-def land(rng: np.random.Generator, layout: Layout, country: Country) -> FloatArray:
-    """Make the table of parcel colours: float32 [parcels, 3 + 3 + 4].
+def _pick_many(rng: np.random.Generator, colours: tuple[Colour, ...], count: int, spread: float = 8.0) -> FloatArray:
+    """Independent picks of `_pick`: float32 [count, 3]."""
+    chosen = np.asarray(colours, np.float32)[rng.integers(len(colours), size=count)]
+    brightness, hue = rng.normal(0, spread, (count, 1)), rng.normal(0, spread / 4, (count, 3))
+    return (chosen + brightness + hue).astype(np.float32)
 
-    Columns: the parcel's colour, a second colour it is mottled with, the share of the second, the strength of rows,
-    the direction of rows (0 or 1), the strength of fine texture.
+
+@dataclass(frozen=True)
+class Land:
+    """How each parcel looks; every array has one row a parcel.
+
+    Attributes:
+        first: float32 [P, 3], its colour.
+        second: float32 [P, 3], the colour it is mottled with.
+        share: float32 [P], how much of the second; 0 is about a third, -2 almost none.
+        rows: float32 [P], strength of rows of plants or furrows.
+        turned: bool [P], whether the rows run along the first axis.
+        grain: float32 [P], strength of the finest texture.
     """
+
+    first: FloatArray
+    second: FloatArray
+    share: FloatArray
+    rows: FloatArray
+    turned: NDArray[np.bool_]
+    grain: FloatArray
+
+
+def choose_land(rng: np.random.Generator, layout: Layout, country: Country) -> Land:
+    """Decide for every parcel whether it is a yard, grass, bare soil or a crop, and how that looks."""
+    count = len(layout.parcels)
     weights = np.asarray(layout.settlement.ground, float)
-    table = np.zeros((len(layout.parcels), 10), np.float32)
-    for parcel in layout.parcels:
-        kind = GROUND_KINDS[int(rng.choice(4, p=weights / weights.sum()))]
-        grass, soil = _pick(rng, country.grass), _pick(rng, country.soil)
-        first, second, share, rows, grain = grass, soil, rng.uniform(-1.4, 0.4), 0.0, rng.uniform(0.07, 0.14)
-        if kind == "yard":
-            first, share, grain = _pick(rng, PAVING if rng.random() < 0.5 else country.soil), rng.uniform(-1, 0.6), 0.04
-            second = soil if rng.random() < 0.5 else grass
-        elif kind == "soil":
-            first, second, rows = soil, grass, rng.choice([0.0, 0.06])
-        elif kind == "crops":
-            first, rows = _pick(rng, country.crops), rng.uniform(0.0, 0.2)
-            share = rng.uniform(-2, 0)
-        table[parcel.number] = [*first, *second, share, rows, float(rng.integers(2)), grain]
-    return table
+    kind = rng.choice(4, count, p=weights / weights.sum())
+    yard, soil, crop = kind == 0, kind == 2, kind == 3
+    first, second = _pick_many(rng, country.grass, count), _pick_many(rng, country.soil, count)
+    share, rows = rng.uniform(-1.4, 0.4, count), np.zeros(count)
+    first[soil], second[soil] = second[soil], first[soil]
+    rows[soil] = rng.choice([0.0, 0.06], int(soil.sum()))
+    first[crop] = _pick_many(rng, country.crops, int(crop.sum()))
+    rows[crop] = rng.uniform(0.0, 0.2, int(crop.sum()))
+    share[crop] -= 0.8
+    paved = yard & (rng.random(count) < 0.5)
+    second[yard & ~paved] = first[yard & ~paved]
+    first[paved] = _pick_many(rng, PAVING, int(paved.sum()))
+    first[yard & ~paved] = _pick_many(rng, country.soil, int((yard & ~paved).sum()))
+    grain = np.where(yard, 0.04, rng.uniform(0.07, 0.14, count))
+    return Land(
+        first,
+        second,
+        share.astype(np.float32),
+        rows.astype(np.float32),
+        rng.random(count) < 0.5,
+        grain.astype(np.float32),
+    )
 
 
-def paint_land(rng: np.random.Generator, layout: Layout, table: FloatArray, canvas: Canvas) -> None:
+def paint_land(rng: np.random.Generator, layout: Layout, land: Land, canvas: Canvas) -> None:
     """Fill every parcel with its two mottled colours, rows of plants or furrows, and grain."""
     noise, parcel = canvas.noise, layout.parcel_of
-    share, rows, direction, grain = (np.ascontiguousarray(table[:, i])[parcel] for i in (6, 7, 8, 9))
+    share, rows, turned, grain = land.share[parcel], land.rows[parcel], land.turned[parcel], land.grain[parcel]
     mix = np.clip((noise.medium * 0.6 + noise.broad * 0.5 + share) * 0.9 + 0.3, 0, 1)
     level = parcel * np.int32(MIX_LEVELS) + (mix * np.float32(MIX_LEVELS - 0.01)).astype(np.int32)
     steps = np.linspace(0, 1, MIX_LEVELS, dtype=np.float32)[None, :, None]
-    shades = (table[:, None, 0:3] * (1 - steps) + table[:, None, 3:6] * steps).reshape(-1, 3)
+    shades = (land.first[:, None] * (1 - steps) + land.second[:, None] * steps).reshape(-1, 3)
     period = np.float32(2 * math.pi / max(rng.uniform(0.9, 2.6), 3.2 * canvas.gsd_m))
-    wave = np.sin(np.where(direction > 0, layout.u, layout.v) * period + noise.broad * np.float32(0.4))
+    wave = np.sin(np.where(turned, layout.u, layout.v) * period + noise.broad * np.float32(0.4))
     texture = 1 + rows * wave + grain * noise.fine + np.float32(0.05) * noise.medium + np.float32(0.05) * noise.broad
     if rng.random() < 0.6:  # a path, bank or hedge along the boundaries
         strength, reach = rng.uniform(-0.25, 0.2), rng.uniform(0.3, 0.9)
@@ -82,7 +114,7 @@ def paint_streets(rng: np.random.Generator, layout: Layout, country: Country, ca
     if paved and rng.random() < 0.5:
         dashes = (np.sin((layout.u + layout.v) * np.float32(2 * math.pi / 6)) > 0) | (rng.random() < 0.3)
         line = canvas.coverage(np.float32(0.1) - layout.centre_m) * dashes * (layout.street_m < -2)
-        _blend(canvas, line * np.float32(0.7), np.float32([225, 222, 210]))
+        _blend(canvas, line * np.float32(0.7), rgb(225, 222, 210))
     canvas.taken |= edge > -np.float32(1.0)
 
 
@@ -94,16 +126,16 @@ def _blend(canvas: Canvas, cover: FloatArray, colour: FloatArray, texture: Float
         target += cover * (value - target)
 
 
-def paint_walls(rng: np.random.Generator, layout: Layout, canvas: Canvas) -> None:
-    """Raise walls, fences or hedges along some parcels' boundaries."""
+def paint_walls(rng: np.random.Generator, layout: Layout, canvas: Canvas, water_m: FloatArray) -> None:
+    """Raise walls, fences or hedges along some parcels' boundaries, on dry land."""
     chosen = rng.random(len(layout.parcels)) < rng.choice([0.0, 0.15, 0.5], p=[0.4, 0.4, 0.2])
     if not chosen.any():
         return
     thickness = np.float32(rng.uniform(0.12, 0.3))
     hedge = rng.random() < 0.3
     cover = canvas.coverage(thickness * (3 if hedge else 1) - layout.boundary_m) * chosen[layout.parcel_of]
-    cover *= (layout.street_m > 0.3) & ~(canvas.taken & (layout.street_m > 2))
-    colour = np.float32([70, 88, 50]) if hedge else np.float32([184, 178, 170]) + np.float32(rng.normal(0, 16))
+    cover *= (layout.street_m > 0.3) & ~(canvas.taken & (layout.street_m > 2)) & (water_m < -1)
+    colour = rgb(70, 88, 50) if hedge else rgb(184, 178, 170) + np.float32(rng.normal(0, 16))
     _blend(canvas, cover * np.float32(0.9), colour, 1 + np.float32(0.15 if hedge else 0.03) * canvas.noise.fine)
     np.maximum(canvas.height_m, np.where(cover > 0.5, np.float32(rng.uniform(0.6, 1.8)), 0), out=canvas.height_m)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class Settlement:
         street_width: Range of street widths.
         bend: Standard deviation of the bending of the grid.
         built: Share of parcels with a building.
+        packed: Share of buildings that fill their parcel.
         paved: Share of streets that are paved.
         ground: Weights of the ground kinds yard, grass, soil, crops.
         buildings: Weights of the building kinds (see buildings.BUILDING_KINDS).
@@ -36,6 +38,7 @@ class Settlement:
     street_width: Span
     bend: float
     built: float
+    packed: float
     paved: float
     ground: tuple[float, float, float, float]
     buildings: dict[str, float]
@@ -44,24 +47,84 @@ class Settlement:
 
 SETTLEMENTS: dict[str, Settlement] = {
     "suburb": Settlement(
-        (16, 28), (12, 22), ((38, 60), (90, 180)), (5, 8), 6.0, 0.9, 0.8, (2, 6, 2, 0), {"house": 6, "villa": 2, "shed": 1}, 0.03
+        lot_depth=(16, 28),
+        lot_front=(12, 22),
+        street_gap=((38, 60), (90, 180)),
+        street_width=(5, 8),
+        bend=6.0,
+        built=0.9,
+        packed=0.1,
+        paved=0.8,
+        ground=(2, 6, 2, 0),
+        buildings={"house": 6, "villa": 2, "shed": 1},
+        yaw=0.03,
     ),
     "town": Settlement(
-        (11, 20), (9, 18), ((28, 50), (60, 120)), (4, 8), 4.0, 0.85, 0.5, (5, 2, 4, 0), {"block": 6, "house": 3, "shed": 1}, 0.04
+        lot_depth=(11, 20),
+        lot_front=(9, 18),
+        street_gap=((28, 50), (60, 120)),
+        street_width=(4, 8),
+        bend=4.0,
+        built=0.95,
+        packed=0.5,
+        paved=0.5,
+        ground=(5, 2, 4, 0),
+        buildings={"block": 6, "house": 3, "shed": 1},
+        yaw=0.04,
     ),
     "informal": Settlement(
-        (6, 11), (5, 10), ((24, 40), (40, 80)), (2, 4), 5.0, 0.85, 0.1, (3, 1, 6, 0), {"shack": 8, "house": 1}, 0.12
+        lot_depth=(6, 12),
+        lot_front=(6, 12),
+        street_gap=((24, 40), (40, 80)),
+        street_width=(2, 4),
+        bend=5.0,
+        built=0.85,
+        packed=0.7,
+        paved=0.1,
+        ground=(3, 1, 6, 0),
+        buildings={"shack": 8, "house": 2},
+        yaw=0.1,
     ),
     "village": Settlement(
-        (18, 40), (18, 50), ((90, 220), (120, 260)), (3, 5), 14.0, 0.6, 0.15, (1, 4, 3, 4), {"house": 4, "shack": 3, "block": 2}, 0.15
+        lot_depth=(18, 34),
+        lot_front=(16, 36),
+        street_gap=((90, 220), (120, 260)),
+        street_width=(3, 5),
+        bend=14.0,
+        built=0.85,
+        packed=0.0,
+        paved=0.15,
+        ground=(1, 4, 3, 4),
+        buildings={"house": 4, "shack": 3, "block": 2},
+        yaw=0.15,
     ),
     "farmland": Settlement(
-        (30, 80), (30, 90), ((150, 400), (200, 400)), (3, 5), 12.0, 0.15, 0.3, (0, 3, 3, 7), {"house": 2, "barn": 3, "shack": 2}, 0.2
+        lot_depth=(30, 80),
+        lot_front=(30, 90),
+        street_gap=((150, 400), (200, 400)),
+        street_width=(3, 5),
+        bend=12.0,
+        built=0.5,
+        packed=0.0,
+        paved=0.3,
+        ground=(0, 3, 3, 7),
+        buildings={"house": 2, "barn": 3, "shack": 2},
+        yaw=0.2,
     ),
     "industry": Settlement(
-        (35, 70), (30, 80), ((80, 150), (120, 240)), (7, 12), 2.0, 0.8, 0.9, (7, 2, 2, 0), {"hall": 6, "barn": 2, "shed": 1}, 0.01
+        lot_depth=(35, 70),
+        lot_front=(30, 80),
+        street_gap=((80, 150), (120, 240)),
+        street_width=(7, 12),
+        bend=2.0,
+        built=0.8,
+        packed=0.4,
+        paved=0.9,
+        ground=(7, 2, 2, 0),
+        buildings={"hall": 6, "barn": 2, "shed": 1},
+        yaw=0.01,
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -157,7 +220,7 @@ def _edges(streets: list[Span], reach: float, rng: np.random.Generator, size: Sp
         stop, ahead = middle - half, 1 if middle < reach else 0
         if stop > start:
             cuts = _split(rng, start, stop, size)
-            for index, (low, high) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+            for index, (low, high) in enumerate(itertools.pairwise(cuts)):
                 first, last = index == 0, index == len(cuts) - 2
                 strips.append((low, high, -1 if first and behind else (ahead if last else 0)))
         start, behind = middle + half, -1
@@ -168,7 +231,9 @@ def _distance(ticks: FloatArray, points: list[float]) -> FloatArray:
     """Distance of every tick to the nearest of the points."""
     if not points:
         return np.full(ticks.shape, 1e4, np.float32)
-    return np.abs(ticks[:, None] - np.asarray(points, np.float32)[None, :]).min(axis=1).astype(np.float32)
+    return np.asarray(
+        np.abs(ticks[:, None] - np.asarray(points, np.float32)[None, :]).min(axis=1).astype(np.float32), np.float32
+    )
 
 
 def lay_out(rng: np.random.Generator, settlement: Settlement, height: int, width: int, gsd_m: float) -> Layout:

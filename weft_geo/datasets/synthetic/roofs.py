@@ -1,29 +1,21 @@
-"""What a roof looks like from above: its planes, its material and what stands on it."""
+"""What a roof looks like from above: its planes, the light on them, and its material."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from weft_geo.datasets.synthetic.canvas import Canvas, LocalGrid
+from weft_geo.datasets.synthetic.canvas import Canvas, LocalGrid, rgb
+from weft_geo.datasets.synthetic.footprints import Part
 from weft_geo.datasets.synthetic.noise import FloatArray
-from weft_geo.datasets.synthetic.palette import PAINT, ROOF_COLOURS
+from weft_geo.datasets.synthetic.palette import ROOF_COLOURS
 
 # Rise per metre along and across the roof's frame for each plane: level, facing +along, -along, +across, -across.
 PLANES = ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0))
-
-
-@dataclass(frozen=True)
-class Part:
-    """An upright rectangle of a building in the building's frame; all values in metres."""
-
-    along_m: float
-    across_m: float
-    half_along_m: float
-    half_across_m: float
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,7 @@ def roof_shape(grid: LocalGrid, parts: list[Part], style: str, pitch: float) -> 
     Args:
         grid: Window in the building's frame.
         parts: Rectangles whose union is the outline.
-        style: `flat`, `gable`, `hip` or `shed` (one plane).
+        style: `flat`, `gable`, `hip` or `shed` (one plane, at 0.4 of the pitch).
         pitch: Rise per metre.
     """
     shape = grid.along_m.shape
@@ -60,32 +52,89 @@ def roof_shape(grid: LocalGrid, parts: list[Part], style: str, pitch: float) -> 
         from_end, from_side = np.float32(part.half_along_m) - np.abs(a), np.float32(part.half_across_m) - np.abs(b)
         within = np.minimum(from_end, from_side)
         np.maximum(inside, within, out=inside)
-        facing_a, facing_b = np.where(a > 0, np.int8(1), np.int8(2)), np.where(b > 0, np.int8(3), np.int8(4))
-        along_ridge = part.half_along_m >= part.half_across_m
         if style == "flat":
             up, facing = np.zeros(shape, np.float32), np.zeros(shape, np.int8)
-        elif style == "hip":
-            up, facing = within * np.float32(pitch), np.where(from_end < from_side, facing_a, facing_b)
-        elif style == "gable":
-            up = (from_side if along_ridge else from_end) * np.float32(pitch)
-            facing = facing_b if along_ridge else facing_a
+        elif style == "shed":
+            up, facing = (b + np.float32(part.half_across_m)) * np.float32(pitch * 0.4), np.full(shape, 4, np.int8)
         else:
-            up = (b + np.float32(part.half_across_m)) * np.float32(pitch * 0.4)
-            facing = np.full(shape, 4, np.int8)
-        up = np.where(within > -0.5, up, np.float32(-1e4))
-        higher = up > rise
-        rise, plane, top = (
-            np.where(higher, up, rise),
-            np.where(higher, facing, plane),
-            np.where(higher, np.int8(index), top),
-        )
+            to_ends, to_sides = np.where(a > 0, np.int8(1), np.int8(2)), np.where(b > 0, np.int8(3), np.int8(4))
+            if style == "hip":
+                up, facing = within * np.float32(pitch), np.where(from_end < from_side, to_ends, to_sides)
+            elif part.half_along_m >= part.half_across_m:
+                up, facing = from_side * np.float32(pitch), to_sides
+            else:
+                up, facing = from_end * np.float32(pitch), to_ends
+        higher = (within > -0.5) & (up > rise)
+        np.copyto(rise, up, where=higher)
+        np.copyto(plane, facing, where=higher)
+        np.copyto(top, np.int8(index), where=higher)
     return RoofShape(inside, np.maximum(rise, 0), plane, top)
 
 
-def _sheets(rng: np.random.Generator, coordinate: FloatArray, width_m: float, spread: float) -> FloatArray:
-    """Brightness of sheets laid side by side, each a little different from the next."""
-    index = np.floor(coordinate / np.float32(width_m)).astype(np.int32) % 64
-    return rng.normal(1, spread, 64).astype(np.float32)[index]
+@dataclass(frozen=True)
+class _Surface:
+    """What a material needs to know: where the eaves run, how far the pixels resolve, and noise to be uneven with."""
+
+    rng: np.random.Generator
+    gsd_m: float
+    sideways_m: FloatArray
+    downhill_m: FloatArray
+    rise_m: FloatArray
+    medium: FloatArray
+    fine: FloatArray
+
+    def sheets(self, coordinate_m: FloatArray, width_m: float, spread: float) -> FloatArray:
+        """Brightness of sheets laid side by side, each a little different from the next."""
+        index = np.floor(coordinate_m / np.float32(width_m)).astype(np.int32) % 64
+        return np.asarray(np.asarray(self.rng.normal(1, spread, 64), np.float32)[index], np.float32)
+
+    def ribs(self, coordinate_m: FloatArray, spacing_m: float) -> FloatArray:
+        """Regular ribs, -1 … 1, never finer than the pixels can show."""
+        return np.asarray(np.sin(coordinate_m * np.float32(2 * math.pi / max(spacing_m, 2.4 * self.gsd_m))), np.float32)
+
+
+def _metal(s: _Surface) -> FloatArray:
+    texture = s.sheets(s.sideways_m, s.rng.uniform(0.7, 1.2), s.rng.uniform(0.01, 0.06))
+    texture *= s.sheets(s.downhill_m, s.rng.uniform(2.2, 3.5), 0.02)
+    return np.asarray(texture + 0.05 * s.ribs(s.sideways_m, 0.3) + 0.015 * s.fine + 0.025 * s.medium, np.float32)
+
+
+def _tiles(s: _Surface) -> FloatArray:
+    ridge = np.clip(1 - (s.rise_m.max() - s.rise_m) / np.float32(0.15), 0, 1)
+    return np.asarray(1 + 0.05 * s.ribs(s.downhill_m, 0.35) + 0.06 * s.fine + 0.05 * s.medium + 0.1 * ridge, np.float32)
+
+
+def _thatch(s: _Surface) -> FloatArray:
+    return 1 + 0.12 * s.fine + 0.08 * s.medium
+
+
+def _membrane(s: _Surface) -> FloatArray:
+    return (1 + 0.015 * s.fine + 0.02 * s.medium) * s.sheets(s.sideways_m, s.rng.uniform(4, 9), 0.015)
+
+
+def _concrete(s: _Surface) -> FloatArray:
+    stains = np.clip(s.medium[::-1, ::-1] - np.float32(1.1), 0, 1)
+    return np.asarray(1 + 0.03 * s.fine + s.rng.uniform(0.04, 0.1) * s.medium - 0.15 * stains, np.float32)
+
+
+MATERIALS: dict[str, Callable[[_Surface], FloatArray]] = {
+    "metal": _metal,
+    "tiles": _tiles,
+    "thatch": _thatch,
+    "membrane": _membrane,
+    "concrete": _concrete,
+}
+
+
+def _base_colours(rng: np.random.Generator, material: str, parts: int) -> FloatArray:
+    """One colour a part, float32 [parts, 3]: mostly the same with small differences, sometimes a patchwork."""
+    colours = np.asarray(ROOF_COLOURS[material], np.float32)
+    patchwork = rng.random() < 0.3
+    picks = np.minimum(rng.exponential(len(colours) / 2.5, parts), len(colours) - 1).astype(int)
+    if not patchwork:
+        picks[:] = picks[0]
+    brightness = rng.uniform(0.82, 1.1) * rng.normal(1, 0.04, (parts, 1))
+    return np.asarray((colours[picks] * brightness + rng.normal(0, 4, 3)).astype(np.float32), np.float32)
 
 
 def roof_colour(
@@ -99,104 +148,39 @@ def roof_colour(
 ) -> FloatArray:
     """Colour the roof: material, light on each plane, weathering and edges.
 
+    Args:
+        rng: Source of randomness.
+        canvas: Gives the sun and the noise.
+        grid: Window in the building's frame.
+        shape: The roof's geometry.
+        angle: Direction of the building's axis, radians.
+        material: One of MATERIALS.
+        pitch: Rise per metre of its planes.
+
     Returns:
         float32 [3, h, w].
     """
     h, w = shape.inside_m.shape
     cos, sin = math.cos(angle), math.sin(angle)
-    light = np.float32(
-        [canvas.sun.shade((sa * cos - sb * sin) * pitch, (sa * sin + sb * cos) * pitch) for sa, sb in PLANES]
-    )
-    colours = ROOF_COLOURS[material]
-    chosen = np.asarray(colours[min(int(rng.exponential(len(colours) / 2.5)), len(colours) - 1)], np.float32)
-    base = chosen * np.float32(rng.uniform(0.82, 1.1)) + rng.normal(0, 4, 3).astype(np.float32)
-    medium = canvas.noise.patch(rng, "medium", h, w)
-    fine = canvas.noise.patch(rng, "fine", h, w)
+    slopes = [((a * cos - b * sin) * pitch, (a * sin + b * cos) * pitch) for a, b in PLANES]
+    light = np.array([canvas.sun.shade(x, y) for x, y in slopes], np.float32)
     ridge_along = shape.plane >= 3
-    sideways = np.where(ridge_along, grid.along_m, grid.across_m)
-    downhill = np.where(ridge_along, grid.across_m, grid.along_m)
-    texture = light[shape.plane] * rng.normal(1, 0.04, 16).astype(np.float32)[shape.part]
-    rust = None
-    if material == "metal":
-        texture = texture * _sheets(rng, sideways, rng.uniform(0.7, 1.2), rng.uniform(0.01, 0.06))
-        texture = texture * _sheets(rng, downhill, rng.uniform(2.2, 3.5), 0.02)
-        texture += np.float32(0.05) * np.sin(sideways * np.float32(2 * math.pi / max(0.3, 2.4 * canvas.gsd_m)))
-        texture += np.float32(0.015) * fine + np.float32(0.025) * medium
-        if rng.random() < 0.45:
-            rust = np.clip((medium + np.float32(rng.uniform(-1.6, 0.4))) * np.float32(0.6), 0, 0.85)
-    elif material == "tiles":
-        texture += np.float32(0.05) * np.sin(downhill * np.float32(2 * math.pi / max(0.35, 2.4 * canvas.gsd_m)))
-        texture += np.float32(0.06) * fine + np.float32(0.05) * medium
-        texture += np.float32(0.1) * np.clip(1 - (shape.rise_m.max() - shape.rise_m) / 0.15, 0, 1)
-    elif material == "thatch":
-        texture += np.float32(0.12) * fine + np.float32(0.08) * medium
-    elif material == "membrane":
-        texture += np.float32(0.015) * fine + np.float32(0.02) * medium
-        texture = texture * _sheets(rng, sideways, rng.uniform(4, 9), 0.015)
-    else:
-        texture += np.float32(0.03) * fine + np.float32(rng.uniform(0.04, 0.1)) * medium
-        texture -= np.float32(0.15) * np.clip(canvas.noise.patch(rng, "medium", h, w) - np.float32(1.1), 0, 1)
-    edge = np.clip(1 - shape.inside_m / np.float32(0.35), 0, 1)
-    texture -= np.float32(rng.uniform(0, 0.15)) * edge
-    colour = base[:, None, None] * texture
-    if rust is not None:
-        colour += rust * (np.float32([132, 92, 68])[:, None, None] * texture - colour)
+    medium = canvas.noise.patch(rng, "medium", h, w)
+    surface = _Surface(
+        rng,
+        canvas.gsd_m,
+        np.where(ridge_along, grid.along_m, grid.across_m),
+        np.where(ridge_along, grid.across_m, grid.along_m),
+        shape.rise_m,
+        medium,
+        canvas.noise.patch(rng, "fine", h, w),
+    )
+    texture = np.asarray(MATERIALS[material](surface), np.float32)
+    texture *= light[shape.plane]
+    texture -= np.float32(rng.uniform(0, 0.15)) * np.clip(1 - shape.inside_m / np.float32(0.35), 0, 1)
+    base = _base_colours(rng, material, int(shape.part.max()) + 1)
+    colour: FloatArray = np.ascontiguousarray(base.T)[:, shape.part] * texture
+    if material == "metal" and rng.random() < 0.45:
+        rust = np.clip((medium + np.float32(rng.uniform(-1.6, 0.4))) * np.float32(0.6), 0, 0.85)
+        colour += rust * (rgb(132, 92, 68)[:, None, None] * texture - colour)
     return colour
-
-
-def furnish_flat_roof(
-    rng: np.random.Generator, canvas: Canvas, grid: LocalGrid, shape: RoofShape, parts: list[Part], eaves_m: float
-) -> None:
-    """Put a parapet, a stair house, water tanks, solar panels and clutter on a level roof."""
-    cover = canvas.coverage(shape.inside_m)
-    if rng.random() < 0.6:
-        thickness = np.float32(rng.uniform(0.2, 0.5))
-        rim = cover * canvas.coverage(thickness - shape.inside_m)
-        paint = np.asarray(PAINT[int(rng.integers(len(PAINT)))], np.float32)
-        canvas.paint(grid, rim * np.float32(0.9), (float(paint[0]), float(paint[1]), float(paint[2])))
-        canvas.raise_to(grid, rim, eaves_m + rng.uniform(0.3, 1.0))
-    for part in parts[:2]:
-        size = min(part.half_along_m, part.half_across_m)
-        if size < 1.8:
-            continue
-        if rng.random() < 0.5:  # stair house
-            ha, hb = (
-                rng.uniform(1.0, max(1.1, 0.45 * part.half_along_m)),
-                rng.uniform(0.9, max(1.0, 0.45 * part.half_across_m)),
-            )
-            a0 = part.along_m + rng.choice([-1, 1]) * (part.half_along_m - ha - 0.1)
-            b0 = part.across_m + rng.choice([-1, 1]) * (part.half_across_m - hb - 0.1)
-            inside = np.minimum(ha - np.abs(grid.along_m - a0), hb - np.abs(grid.across_m - b0)).astype(np.float32)
-            box = canvas.coverage(inside) * cover
-            tone = rng.uniform(130, 215)
-            canvas.paint(grid, box, (tone, tone * 0.98, tone * 0.94))
-            canvas.raise_to(grid, box, eaves_m + 2.4)
-        for _ in range(int(rng.integers(0, 4))):
-            _put_thing(rng, canvas, grid, part, cover, eaves_m)
-
-
-def _put_thing(
-    rng: np.random.Generator, canvas: Canvas, grid: LocalGrid, part: Part, cover: FloatArray, eaves_m: float
-) -> None:
-    """Put one tank, solar panel or odd box on a level roof."""
-    a = grid.along_m - np.float32(part.along_m + rng.uniform(-0.7, 0.7) * part.half_along_m)
-    b = grid.across_m - np.float32(part.across_m + rng.uniform(-0.7, 0.7) * part.half_across_m)
-    kind = rng.random()
-    if kind < 0.4:
-        thing = canvas.coverage(np.float32(rng.uniform(0.5, 0.9)) - np.sqrt(a * a + b * b)) * cover
-        tanks = ((40, 44, 48), (30, 120, 98), (58, 98, 158), (210, 206, 196))
-        canvas.paint(grid, thing, tanks[int(rng.integers(4))])
-        canvas.raise_to(grid, thing, eaves_m + 1.5)
-    elif kind < 0.6:
-        thing = (
-            canvas.coverage(np.minimum(np.float32(rng.uniform(0.8, 2)) - np.abs(a), np.float32(0.8) - np.abs(b)))
-            * cover
-        )
-        canvas.paint(grid, thing, (44, 54, 84))
-        canvas.raise_to(grid, thing, eaves_m + 0.5)
-    else:
-        ha, hb = rng.uniform(0.3, 1.4), rng.uniform(0.3, 1.0)
-        thing = canvas.coverage(np.minimum(np.float32(ha) - np.abs(a), np.float32(hb) - np.abs(b))) * cover
-        tone = rng.uniform(60, 220)
-        canvas.paint(grid, thing, (tone, tone * rng.uniform(0.85, 1.05), tone * rng.uniform(0.8, 1.05)))
-        canvas.raise_to(grid, thing, eaves_m + rng.uniform(0, 1))

@@ -13,17 +13,18 @@ from shapely.geometry import Polygon
 from weft_geo.datasets.synthetic.buildings import build_up
 from weft_geo.datasets.synthetic.camera import expose
 from weft_geo.datasets.synthetic.canvas import Canvas, Sun
-from weft_geo.datasets.synthetic.ground import land, paint_land, paint_streets, paint_walls, paint_water
+from weft_geo.datasets.synthetic.clutter import park_cars, scatter
+from weft_geo.datasets.synthetic.ground import choose_land, paint_land, paint_streets, paint_walls, paint_water
 from weft_geo.datasets.synthetic.layout import SETTLEMENTS, lay_out
 from weft_geo.datasets.synthetic.noise import NoiseBank
 from weft_geo.datasets.synthetic.palette import COUNTRIES
 from weft_geo.datasets.synthetic.plants import plant
-from weft_geo.datasets.synthetic.vehicles import float_ships, park_cars
+from weft_geo.datasets.synthetic.ships import float_ships
 
 CLASSES = ("building", "ship")
 
 # Objects per million pixels: keeps the time to draw a scene bounded where parcels are tiny.
-_BUILDINGS_PER_MPX, _TREES_PER_MPX, _CARS_PER_MPX, _SHIPS_PER_MPX = 260, 900, 60, 18
+_BUILDINGS_PER_MPX, _TREES_PER_MPX, _THINGS_PER_MPX, _CARS_PER_MPX, _SHIPS_PER_MPX = 300, 800, 150, 60, 18
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def draw_scene(
         np.empty((3, height, width), np.float32),
     )
     mpx = height * width / 1e6
-    paint_land(rng, layout, land(rng, layout, land_of), canvas)
+    paint_land(rng, layout, choose_land(rng, layout, land_of), canvas)
     paint_streets(rng, layout, land_of, canvas)
     water = np.full((height, width), -1e4, np.float32)
     harbour = settlement == "industry" and rng.random() < 0.4
@@ -108,8 +109,9 @@ def draw_scene(
         water = paint_water(rng, layout, land_of, canvas, straight=harbour)
     polygons = build_up(rng, canvas, layout, math.ceil(_BUILDINGS_PER_MPX * mpx))
     classes = ["building"] * len(polygons)
-    paint_walls(rng, layout, canvas)
-    park_cars(rng, canvas, layout, math.ceil(_CARS_PER_MPX * mpx))
+    paint_walls(rng, layout, canvas, water)
+    scatter(rng, canvas, layout, water, int(_THINGS_PER_MPX * mpx * rng.uniform(0, 1)))
+    park_cars(rng, canvas, layout, water, math.ceil(_CARS_PER_MPX * mpx))
     if (water > 1).any():
         ships = float_ships(rng, canvas, water, layout.angle, math.ceil(_SHIPS_PER_MPX * mpx * rng.uniform(0, 1.5)))
         polygons, classes = polygons + ships, classes + ["ship"] * len(ships)
