@@ -110,7 +110,11 @@ class Raster:
     def __init__(self, dataset: Any, info: RasterInfo) -> None:
         self.info = info
         self._dataset = dataset
-        self._all_valid = all(flags == [MaskFlags.all_valid] for flags in dataset.mask_flag_enums)
+        # GDAL takes an alpha band for a mask only if it is 8 or 16 bits deep; that of a resampled float raster is not.
+        self._alpha_band = info.colors.index("alpha") + 1 if "alpha" in info.colors else None
+        self._all_valid = self._alpha_band is None and all(
+            flags == [MaskFlags.all_valid] for flags in dataset.mask_flag_enums
+        )
         self._may_hold_nan = any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes)
 
     def read(self, bands: tuple[int, ...], top: int, left: int, height: int, width: int) -> NDArray[Any]:
@@ -193,7 +197,6 @@ class Raster:
             height=height,
             width=width,
             resampling=kernel,
-            tolerance=0,
             **options,
         ) as grid:
             yield Raster(grid, _describe(grid, info.path, crs))
@@ -208,6 +211,8 @@ class Raster:
         return values
 
     def _mask(self, window: Window, shape: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+        if self._alpha_band is not None:
+            return self._read((self._alpha_band,), window, shape)[0] != 0
         try:
             mask: NDArray[np.bool_] = self._dataset.dataset_mask(window=window, out_shape=shape) != 0
         except RasterioError as error:
@@ -278,7 +283,7 @@ def _describe(dataset: Any, path: str, crs: CRS | None) -> RasterInfo:
         stored_crs=dataset.crs or None,
         transform=dataset.transform,
         nodata=None if nodata is None else math.nan if math.isnan(nodata) else float(nodata),
-        masked=bool(flags & {MaskFlags.per_dataset, MaskFlags.alpha}),
+        masked="alpha" in colors or MaskFlags.per_dataset in flags,
         colors=colors,
         block_shape=dataset.block_shapes[0],
         overviews=tuple(dataset.overviews(1)),

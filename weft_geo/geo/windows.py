@@ -35,10 +35,7 @@ class WindowAxis:
     def __post_init__(self) -> None:
         if self.length < 1 or self.window < 1:
             raise InputError(f"a raster axis and its window need at least 1 px, got {self.length} and {self.window}")
-        if not 0 <= self.overlap < self.window:
-            raise InputError(
-                f"overlap must be at least 0 and smaller than the window of {self.window} px, got {self.overlap}"
-            )
+        _check_overlap(self.overlap, self.window)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
@@ -90,6 +87,7 @@ class WindowGrid:
         """
         if window % multiple_of:
             raise InputError(f"window must be a multiple of {multiple_of} for this model, got {window}")
+        _check_overlap(overlap, window)
 
         def axis(length: int) -> WindowAxis:
             if fixed or length >= window:
@@ -98,6 +96,11 @@ class WindowGrid:
             return WindowAxis(length, side, min(overlap, side - 1))
 
         return cls(axis(height), axis(width))
+
+
+def _check_overlap(overlap: int, window: int) -> None:
+    if not 0 <= overlap < window:
+        raise InputError(f"overlap must be at least 0 and smaller than the window of {window} px, got {overlap}")
 
 
 def reflect_index(length: int, target: int) -> NDArray[np.intp]:

@@ -1,0 +1,99 @@
+"""What all tests share: a factory of small rasters, and the way to real scenes where there are any."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning
+
+UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
+
+MakeRaster = Callable[..., Path]
+
+
+def write_raster(
+    path: Path,
+    values: Any = None,
+    *,
+    height: int = 64,
+    width: int = 96,
+    bands: int = 3,
+    dtype: str = "uint8",
+    crs: str | None = "EPSG:32633",
+    transform: Affine = UTM,
+    nodata: float | None = None,
+    mask: Any = None,
+    colors: tuple[ColorInterp, ...] | None = None,
+    **profile: Any,
+) -> Path:
+    """Writes a GeoTIFF.
+
+    `values` is [C, H, W], [H, W], one number for all, or None for repeatable noise; `mask` is bool [H, W], True where
+    valid.
+    """
+    if values is None:
+        noise = np.random.default_rng(0).random((bands, height, width))
+        kind = np.dtype(dtype)
+        values = noise if kind.kind == "f" else np.floor(noise * min(np.iinfo(kind).max, 4000))
+    elif np.ndim(values) == 0:
+        values = np.full((bands, height, width), values)
+    values = np.asarray(values) if np.ndim(values) == 3 else np.asarray(values)[None]
+    bands, height, width = values.shape
+    options: dict[str, Any] = {"driver": "GTiff"} | profile
+    if options["driver"] == "GTiff":
+        options |= {"photometric": "minisblack"}
+    with (
+        warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning),
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(
+            path,
+            "w",
+            count=bands,
+            height=height,
+            width=width,
+            dtype=dtype,
+            crs=crs,
+            transform=transform,
+            nodata=nodata,
+            **options,
+        ) as dataset,
+    ):
+        dataset.write(values.astype(dtype))
+        if colors is not None:
+            dataset.colorinterp = colors
+        if mask is not None:
+            dataset.write_mask(np.asarray(mask, bool))
+    return path
+
+
+@pytest.fixture
+def make_raster(tmp_path: Path) -> MakeRaster:
+    """A factory of rasters of any size, type, CRS, transform and nodata: see `write_raster`."""
+
+    def make(values: Any = None, *, name: str = "scene.tif", **options: Any) -> Path:
+        return write_raster(tmp_path / name, values, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """The path of a real scene; skips where it is not at hand. WEFT_GEO_DATA says where to look."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("WEFT_GEO_DATA", default))
+
+    def find(name: str) -> Path:
+        if not (root / name).exists():
+            pytest.skip(f"the real scene {name} is not at hand (set WEFT_GEO_DATA)")
+        return root / name
+
+    return find

@@ -1,0 +1,79 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+
+from weft_geo.errors import CrsError, InputError, VectorError
+from weft_geo.geo.aoi import read_aoi
+from weft_geo.geo.raster import RasterInfo, open_raster
+
+MakeRaster = Callable[..., Path]
+UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
+
+
+def describe(path: Path) -> RasterInfo:
+    with open_raster(path) as raster:
+        return raster.info
+
+
+@pytest.fixture
+def info(make_raster: MakeRaster) -> RasterInfo:
+    """64 × 96 pixels of 0.5 m."""
+    return describe(make_raster())
+
+
+def test_a_box_in_the_scenes_crs(info: RasterInfo) -> None:
+    aoi = read_aoi("500010,4999980,500020.2,4999995", info)
+    assert (aoi.top, aoi.left, aoi.height, aoi.width) == (10, 20, 30, 21)
+    inside = aoi.mask(0, 30)
+    assert inside[:, :20].all()
+    assert not inside[:, 20].any()  # 0.4 of a pixel, its centre outside
+    np.testing.assert_array_equal(aoi.mask(7, 5), inside[7:12])
+
+
+def test_a_box_may_stick_out(info: RasterInfo) -> None:
+    aoi = read_aoi((0.0, 0.0, 1e6, 1e7), info)
+    assert (aoi.top, aoi.left, aoi.height, aoi.width) == (0, 0, 64, 96)
+    assert aoi.mask(0, 64).all()
+
+
+@pytest.mark.parametrize("transform", [UTM, UTM @ Affine.rotation(30), Affine(0.5, 0, 500_000, 0, 0.5, 5_000_000)])
+@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326", "EPSG:3857"])
+def test_a_layer_in_any_crs_on_any_grid(make_raster: MakeRaster, tmp_path: Path, transform: Affine, crs: str) -> None:
+    info = describe(make_raster(transform=transform))
+    in_pixels = shapely.Polygon([(20, 10), (70, 12), (60, 50), (25, 40)])
+    placed = shapely.transform(in_pixels, lambda xy: np.array([transform @ tuple(point) for point in xy]))
+    layer = geopandas.GeoDataFrame(geometry=[placed], crs="EPSG:32633").to_crs(crs)
+    layer.to_file(tmp_path / "area.gpkg")
+    aoi = read_aoi(tmp_path / "area.gpkg", info)
+    assert shapely.hausdorff_distance(aoi.geometry, in_pixels) < 0.01
+    inside = np.zeros((64, 96), bool)
+    inside[aoi.top : aoi.top + aoi.height, aoi.left : aoi.left + aoi.width] = aoi.mask(0, aoi.height)
+    cols, rows = np.meshgrid(np.arange(96) + 0.5, np.arange(64) + 0.5)
+    clear = shapely.distance(in_pixels.exterior, shapely.points(cols, rows)) > 0.05
+    np.testing.assert_array_equal(inside[clear], shapely.contains_xy(in_pixels, cols, rows)[clear])
+
+
+def test_refuses_what_is_no_area(info: RasterInfo, tmp_path: Path) -> None:
+    for aoi, says in [
+        ("1,2,3,x", "minx,miny,maxx,maxy in the scene's CRS"),
+        ("3,2,1,4", "min below max"),
+        ("0,0,1,1", "does not overlap scene.tif"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            read_aoi(aoi, info)
+    with pytest.raises(VectorError, match="cannot be read as a vector layer"):
+        read_aoi(tmp_path / "missing.gpkg", info)
+    points = geopandas.GeoDataFrame(geometry=[shapely.Point(500_010, 4_999_990)], crs="EPSG:32633")
+    points.to_file(tmp_path / "points.gpkg")
+    with pytest.raises(VectorError, match="holds no polygons"):
+        read_aoi(tmp_path / "points.gpkg", info)
+    shapefile = points.buffer(5).to_frame("geometry")
+    shapefile.to_file(tmp_path / "area.shp")
+    (tmp_path / "area.prj").unlink()
+    with pytest.raises(CrsError, match=r"area\.shp has no CRS"):
+        read_aoi(tmp_path / "area.shp", info)

@@ -1,0 +1,102 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.crs import CRS
+
+from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.geo.cog import CogWriter, check_output
+
+UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
+
+
+def writer(path: Path, values: np.ndarray, **options: Any) -> CogWriter:
+    bands, height, width = values.shape
+    defaults: dict[str, Any] = {
+        "crs": CRS.from_epsg(32633),
+        "transform": UTM,
+        "nodata": None,
+        "average": True,
+        "descriptions": tuple(f"class {band}" for band in range(bands)),
+        "tags": {"KEY": "value"},
+    }
+    return CogWriter(path, bands=bands, height=height, width=width, **defaults | options)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 700, 31), (2, 1300, 1100)])
+@pytest.mark.parametrize("strip", [1300, 384, 7])
+@pytest.mark.parametrize("nodata", [None, 255])
+def test_strips_of_any_height_become_one_cog(
+    tmp_path: Path, shape: tuple[int, int, int], strip: int, nodata: int | None
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 255, shape, np.uint8)
+    valid = rng.random(shape[1:]) < 0.7
+    if nodata is not None:
+        values[:, ~valid] = nodata
+    path = tmp_path / "out.tif"
+    with writer(path, values, nodata=nodata) as cog:
+        for top in range(0, shape[1], strip):
+            cog.write(values[:, top : top + strip], valid[top : top + strip])
+        cog.finish()
+        assert not path.exists()
+        cog.commit()
+    assert list(tmp_path.iterdir()) == [path]
+    with rasterio.open(path) as dataset:
+        np.testing.assert_array_equal(dataset.read(), values)
+        np.testing.assert_array_equal(dataset.dataset_mask() != 0, valid)
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert (dataset.nodata, dataset.transform, dataset.crs.to_epsg()) == (nodata, UTM, 32633)
+        assert dataset.descriptions == tuple(f"class {band}" for band in range(shape[0]))
+        assert dataset.tags()["KEY"] == "value"
+        assert bool(dataset.overviews(1)) == (max(shape) > 512)
+
+
+@pytest.mark.parametrize("transform", [UTM @ Affine.rotation(30), Affine(0.5, 0, 0, 0, 0.5, 0)])
+def test_keeps_rotated_and_south_up_transforms(tmp_path: Path, transform: Affine) -> None:
+    values = np.ones((1, 8, 8), np.uint8)
+    with writer(tmp_path / "out.tif", values, transform=transform) as cog:
+        cog.write(values, values[0] > 0)
+        cog.finish()
+        cog.commit()
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.transform.almost_equals(transform)
+
+
+@pytest.mark.parametrize("stage", ["start", "write", "finish"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_leaves_nothing_behind_and_the_old_file_in_place(
+    tmp_path: Path, stage: str, error: type[BaseException]
+) -> None:
+    path = tmp_path / "out.tif"
+    path.write_text("old")
+    values = np.ones((1, 600, 600), np.uint8)
+
+    def run() -> None:
+        with writer(path, values) as cog:
+            if stage != "start":
+                cog.write(values, values[0] > 0)
+            if stage == "finish":
+                cog.finish()
+            raise error("stop")
+
+    with pytest.raises(error, match="stop"):
+        run()
+    assert [item.name for item in tmp_path.iterdir()] == ["out.tif"]
+    assert path.read_text() == "old"
+
+
+def test_checks_an_output_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "there.tif").touch()
+    with pytest.raises(OutputExistsError, match="give --overwrite"):
+        check_output(tmp_path / "there.tif", overwrite=False)
+    check_output(tmp_path / "there.tif", overwrite=True)
+    with pytest.raises(InputError, match=r"folder .*nowhere does not exist"):
+        check_output(tmp_path / "nowhere" / "x.tif", overwrite=False)
+    with pytest.raises(InputError, match=r"must end in \.tif"):
+        check_output(tmp_path / "x.png", overwrite=False, suffixes=(".tif",))
+    with pytest.raises(InputError, match="is a folder"):
+        check_output(tmp_path, overwrite=True)

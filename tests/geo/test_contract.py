@@ -1,0 +1,59 @@
+import json
+from typing import Any
+
+import pytest
+
+from weft_geo.errors import ContractError
+from weft_geo.geo.contract import ModelContract
+
+
+def test_survives_json() -> None:
+    contract = ModelContract(
+        bands=4,
+        classes=("roof", "ship"),
+        window=256,
+        overlap=32,
+        gsd_m=0.3,
+        scale=(0, 4095),
+        mean=(1, 2, 3, 4),
+        std=2,
+        name="tiny",
+        threshold=0.4,
+    )
+    assert ModelContract.from_json(contract.to_json()) == contract
+    assert contract.stds == (2.0, 2.0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"bands": 0}, "bands must be a whole number"),
+        ({"classes": ()}, "classes must be 1 to 254"),
+        ({"classes": ("a", "a")}, "different names"),
+        ({"classes": "object"}, "single string"),
+        ({"window": 500}, "multiple of 32"),
+        ({"overlap": 512}, "smaller than the window"),
+        ({"overlap": -1}, "overlap must be a whole number"),
+        ({"gsd_m": 0.0}, "positive number of metres"),
+        ({"scale": (5, 5)}, "low < high"),
+        ({"mean": (1, 2)}, "one a band"),
+        ({"std": (1, 0, 1)}, "std must be positive"),
+        ({"threshold": 0.0}, "threshold must lie"),
+    ],
+)
+def test_refuses_values_out_of_range(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(ContractError, match=says):
+        ModelContract(**values)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not JSON"),
+        ("[]", "must be a JSON object, got list"),
+        (json.dumps({"bands": 3, "colour": 1}), "holds colour, unknown to this version"),
+    ],
+)
+def test_refuses_what_is_no_contract(text: str, says: str) -> None:
+    with pytest.raises(ContractError, match=says):
+        ModelContract.from_json(text)

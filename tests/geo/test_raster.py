@@ -1,0 +1,166 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+from affine import Affine
+from rasterio.enums import ColorInterp
+
+from weft_geo.errors import CrsError, RasterError, RunError
+from weft_geo.geo.ground import Resampling
+from weft_geo.geo.raster import open_raster
+
+MakeRaster = Callable[..., Path]
+
+UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
+RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+
+
+def test_says_what_it_is(make_raster: MakeRaster) -> None:
+    path = make_raster(dtype="uint16", nodata=7, tiled=True, blockxsize=32, blockysize=16)
+    with open_raster(path) as raster:
+        info = raster.info
+    assert (info.height, info.width, info.bands, info.dtype, info.nodata) == (64, 96, 3, "uint16", 7.0)
+    assert (info.block_shape, info.masked, info.driver, info.name) == ((16, 32), False, "GTiff", "scene.tif")
+    assert info.transform == UTM
+    assert info.pixel.mean_m == pytest.approx(0.5, rel=1e-3)
+
+
+def hole(height: int = 64, width: int = 96) -> np.ndarray:
+    valid = np.ones((height, width), bool)
+    valid[10:30, 20:50] = False
+    return valid
+
+
+def with_nodata(make: MakeRaster) -> Path:
+    values = np.full((3, 64, 96), 100)
+    values[:, ~hole()] = 0
+    values[0, 50:] = 0  # in one band alone 0 is a value like any other
+    return make(values, nodata=0)
+
+
+def with_alpha(make: MakeRaster) -> Path:
+    values = np.full((4, 64, 96), 100)
+    values[3] = hole() * 255
+    return make(values, colors=RGBA)
+
+
+def with_mask(make: MakeRaster) -> Path:
+    return make(100, mask=hole())
+
+
+def with_nan(make: MakeRaster) -> Path:
+    values = np.full((3, 64, 96), 100.0)
+    values[1, ~hole()] = np.nan
+    return make(values, dtype="float32")
+
+
+def with_nan_as_nodata(make: MakeRaster) -> Path:
+    values = np.full((3, 64, 96), 100.0)
+    values[:, ~hole()] = np.nan
+    return make(values, dtype="float64", nodata=np.nan)
+
+
+KINDS = [with_nodata, with_alpha, with_mask, with_nan, with_nan_as_nodata]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_knows_which_pixels_are_valid(make_raster: MakeRaster, kind: Any) -> None:
+    with open_raster(kind(make_raster)) as raster:
+        values = raster.read((1, 2, 3), 5, 10, 40, 60)
+        np.testing.assert_array_equal(raster.valid(5, 10, 40, 60, values), hole()[5:45, 10:70])
+        _, sampled = raster.sample((1, 2, 3), max_side=48)
+        assert sampled.shape == (32, 48)
+        np.testing.assert_array_equal(sampled, hole()[1::2, 1::2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("factor", [2.0, 0.5, 1.0 / 3.0])
+def test_resampling_takes_nothing_from_invalid_pixels(make_raster: MakeRaster, kind: Any, factor: float) -> None:
+    with (
+        open_raster(kind(make_raster)) as raster,
+        raster.resampled(Resampling(factor, factor, "")) as grid,
+    ):
+        info = grid.info
+        assert (info.height, info.width) == (64 / factor, 96 / factor)
+        values = grid.read((2, 3), 0, 0, info.height, info.width)
+        valid = grid.valid(0, 0, info.height, info.width, values)
+        rows, cols = ((np.arange(size) + 0.5) * factor for size in (info.height, info.width))
+        expected = hole()[np.ix_(rows.astype(int), cols.astype(int))]
+        if kind is with_nan:  # undeclared NaNs spread by half a kernel
+            assert not valid[~expected].any()
+        else:
+            np.testing.assert_array_equal(valid, expected)
+        np.testing.assert_allclose(values[:, valid], 100)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [UTM, UTM @ Affine.rotation(25), Affine(0.5, 0, 500_000, 0, 0.5, 5_000_000), UTM @ Affine.scale(1, 2)],
+    ids=["north-up", "rotated", "south-up", "oblong"],
+)
+def test_resampling_keeps_place_and_picture(make_raster: MakeRaster, transform: Affine) -> None:
+    ramp = np.add.outer(np.arange(64.0), 2 * np.arange(96.0))
+    path = make_raster(np.stack([ramp] * 3), dtype="float32", transform=transform)
+    with open_raster(path) as raster, raster.resampled(Resampling(2.0, 4.0, "")) as grid:
+        assert (grid.info.height, grid.info.width) == (32, 24)
+        corner = (grid.info.transform @ (24, 32), transform @ (96, 64))
+        assert corner[0] == pytest.approx(corner[1], rel=1e-12)
+        expected = ramp.reshape(32, 2, 24, 4).mean(axis=(1, 3))
+        np.testing.assert_allclose(grid.read((1,), 0, 0, 32, 24)[0], expected, rtol=1e-5)
+
+
+def test_a_resampled_rectangle_does_not_depend_on_its_surroundings(make_raster: MakeRaster) -> None:
+    with open_raster(make_raster()) as raster, raster.resampled(Resampling(0.37, 0.41, "")) as grid:
+        whole = grid.read((1, 2, 3), 0, 0, grid.info.height, grid.info.width)
+        np.testing.assert_array_equal(grid.read((1, 2, 3), 31, 57, 40, 90), whole[:, 31:71, 57:147])
+
+
+def test_a_crs_can_be_given(make_raster: MakeRaster) -> None:
+    with open_raster(make_raster(crs=None)) as raster, pytest.raises(CrsError, match=r"scene.tif has no CRS.*--crs"):
+        _ = raster.info.required_crs
+    with open_raster(make_raster(crs=None), crs="EPSG:32633") as raster:
+        assert raster.info.required_crs.to_epsg() == 32633
+        assert raster.info.stored_crs is None
+    with pytest.raises(CrsError, match="'nonsense' is not a CRS"), open_raster(make_raster(), crs="nonsense"):
+        pass
+
+
+def test_a_plain_picture_is_told_from_a_map(make_raster: MakeRaster) -> None:
+    path = make_raster(crs=None, transform=Affine.identity(), driver="PNG", name="photo.png")
+    with open_raster(path) as raster:
+        assert not raster.info.georeferenced
+        with pytest.raises(CrsError, match=r"neither a CRS nor a transform.*gdal_translate"):
+            _ = raster.info.pixel
+
+
+def test_what_cannot_be_opened(make_raster: MakeRaster, tmp_path: Path) -> None:
+    make_raster()
+    (tmp_path / "text.tif").write_text("no raster")
+    for path, says in [
+        ("other.tif", "in that folder there are scene.tif"),
+        ("", "a folder"),
+        ("text.tif", "as a raster"),
+    ]:
+        with pytest.raises(RasterError, match=says), open_raster(tmp_path / path):
+            pass
+    complex_numbers = make_raster(np.ones((1, 8, 8)), dtype="complex64", name="radar.tif")
+    with pytest.raises(RasterError, match="complex numbers"), open_raster(complex_numbers):
+        pass
+
+
+def test_a_file_cut_short_fails_where_it_ends(make_raster: MakeRaster) -> None:
+    path = make_raster(height=256, width=256, tiled=True, blockxsize=64, blockysize=64)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with open_raster(path) as raster, pytest.raises(RunError, match=r"scene\.tif cannot be read in rows 0 to 255"):
+        raster.read((1, 2, 3), 0, 0, 256, 256)
+
+
+def test_opens_a_virtual_raster(make_raster: MakeRaster, tmp_path: Path) -> None:
+    path = make_raster()
+    rasterio.shutil.copy(path, tmp_path / "scene.vrt", driver="VRT")
+    with open_raster(tmp_path / "scene.vrt") as raster, rasterio.open(path) as plain:
+        np.testing.assert_array_equal(raster.read((1,), 0, 0, 64, 96)[0], plain.read(1))
