@@ -1,20 +1,37 @@
-"""A raster to a GeoDataFrame of objects."""
+"""Rasters that exist already, to objects: into a GeoDataFrame or into a file."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import geopandas
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import rasterio
+import shapely
 from affine import Affine
 
+from weft_geo.geo.raster import Raster, open_raster
+from weft_geo.vector.export import SCHEMA
+from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
-from weft_geo.vector.stream import ObjectStream
+from weft_geo.vector.source import Source
+from weft_geo.vector.stream import ObjectStream, Vectorizer
+from weft_geo.version import __version__
+
+Progress = Callable[[str, str, int, int, str], None]
+"""(event, stage, done, total, message), events as in the JSON lines of the command line."""
+
+CACHE_BYTES = 64 << 20
+"""GDAL's block cache while a raster goes by once: every block is read whole, so more would hold nothing of use."""
 
 
 def polygonize(
@@ -23,27 +40,138 @@ def polygonize(
     crs: Any = None,
     threshold: float = 0.5,
     outline: str = "pixel",
-    **options: Any,
+    *,
+    classes: Sequence[str] | None = None,
+    min_area_m2: float = 0.0,
+    min_hole_m2: float = 0.0,
+    simplify_m: float = 0.0,
+    regularize: bool = False,
+    connectivity: int = 8,
 ) -> geopandas.GeoDataFrame:
-    valid = None
-    if not isinstance(raster, np.ndarray):
-        with rasterio.open(raster) as source:
-            valid = source.dataset_mask() > 0
-            transform, crs = source.transform, source.crs
-            raster = source.read()
-    array = raster[None] if raster.ndim == 2 else raster
-    if array.dtype == np.uint8:
-        array = (array > 0).astype(np.float32) if array.max(initial=0) <= 1 else array.astype(np.float32) / 255
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "objects.parquet"
-        with ObjectStream(
+    """Objects of a mask, a class map or a probability raster.
+
+    With pixel outlines and nothing to clean, the polygons are those of GDAL's polygonize of the thresholded raster:
+    as many, with the same areas. What GDAL writes as one ring that touches itself (pixels that meet at a corner alone)
+    is written here as a MultiPolygon, or as a hole that touches its shell, which is the same area and OGC-valid.
+
+    Args:
+        raster: a path, read in strips, or an array [height, width] or [K, height, width]. What its numbers mean is
+            told in `weft_geo.vector.source`.
+        transform: pixel to CRS coordinates; for arrays (default: one unit a pixel, rows downwards as y).
+        crs: for arrays, or for a raster in place of its own. Without any, the result has none and areas are in the
+            square of the transform's unit.
+        threshold: see `VectorOptions`, as for all that follow.
+        outline: "pixel" or "subpixel".
+        classes: names of the classes 1…K; integers are a class map then.
+        min_area_m2: drop smaller objects.
+        min_hole_m2: fill smaller holes.
+        simplify_m: tolerance in metres.
+        regularize: right angles.
+        connectivity: 8 or 4.
+
+    Returns:
+        One row an object, in the order of the first pixels, with the columns `id`, `class`, `score`, `score_max`,
+        `area_m2`, `perimeter_m`, `touches_edge`, `touches_nodata` and `geometry`.
+
+    Raises:
+        InputError: an option or the raster is unusable.
+    """
+    options = VectorOptions(threshold, outline, min_area_m2, min_hole_m2, simplify_m, regularize, connectivity)
+    if isinstance(raster, np.ndarray):
+        source = Source.from_array(raster, classes)
+        return _collect(source, Ground(transform or Affine.identity(), crs), options)
+    with _open(raster, crs, classes) as (opened, source):
+        return _collect(source, Ground(opened.info.transform, opened.info.crs), options)
+
+
+def vectorize_raster(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: VectorOptions | None = None,
+    crs: Any = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    classes: Sequence[str] | None = None,
+) -> int:
+    """A mask, class map or probability raster to a layer of objects, in bounded memory.
+
+    Args:
+        path: of the raster; what its numbers mean is told in `weft_geo.vector.source`.
+        out: of the layer; the suffix chooses the format.
+        options: how to outline and clean.
+        crs: in place of the raster's own.
+        overwrite: replace a layer that is there.
+        progress: told of every strip.
+        classes: names of the classes 1…K; integers are a class map then.
+
+    Returns:
+        The number of objects.
+
+    Raises:
+        OutputExistsError: the layer is there already.
+        RasterError: the raster cannot be opened.
+        CrsError: there is no CRS, and none was given.
+        InputError: an option or the raster is unusable.
+        RunError: reading or writing failed on the way.
+    """
+    options = options or VectorOptions()
+    tell = progress or _silent
+    with _open(path, crs, classes) as (opened, source):
+        info = opened.info
+        provenance = {
+            "software": f"weft-geo {__version__}",
+            "scene": str(path),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "values": source.meaning.kind,
+            "parameters": asdict(options),
+        }
+        stream = ObjectStream(
             out,
-            width=array.shape[2],
-            height=array.shape[1],
-            transform=transform or Affine.identity(),
-            crs=crs,
-            classes=[f"class_{k + 1}" for k in range(len(array))] if len(array) > 1 else ["object"],
-            options=VectorOptions(threshold=threshold, outline=outline, **options),
-        ) as stream:
-            stream.push(array.astype(np.float32), valid)
-        return geopandas.read_parquet(out)
+            width=info.width,
+            height=info.height,
+            transform=info.transform,
+            crs=info.required_crs,
+            classes=source.meaning.names,
+            options=options,
+            overwrite=overwrite,
+            provenance=provenance,
+        )
+        tell("start", "vectorize", 0, info.height, f"{info.name}: {info.height} × {info.width} pixels")
+        with stream:
+            done = 0
+            for strip in source.strips(options.threshold):
+                stream.push_strip(strip)
+                done += len(strip.classes)
+                tell("progress", "vectorize", done, info.height, "")
+        tell("done", "vectorize", info.height, info.height, f"{stream.count} objects in {Path(out).name}")
+    return stream.count
+
+
+@contextmanager
+def _open(
+    path: str | os.PathLike[str], crs: Any, classes: Sequence[str] | None
+) -> Iterator[tuple[Raster, Source]]:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), open_raster(str(path), crs) as opened:
+        with rasterio.open(path) as dataset:
+            tags, descriptions = dataset.tags(), dataset.descriptions
+        yield opened, Source.from_raster(opened, classes, tags, descriptions)
+
+
+def _collect(source: Source, ground: Ground, options: VectorOptions) -> geopandas.GeoDataFrame:
+    height, width = source.shape
+    with tempfile.TemporaryDirectory(prefix="weft-geo-") as folder:
+        vectorizer = Vectorizer(Path(folder), width, height, ground, source.meaning.names, options)
+        try:
+            for strip in source.strips(options.threshold):
+                vectorizer.push(strip)
+            vectorizer.finish()
+            table = pa.Table.from_batches(vectorizer.ordered(), SCHEMA)
+        finally:
+            vectorizer.close()
+    geometry = shapely.from_wkb(np.asarray(table.column("geometry")))
+    frame = table.drop_columns("geometry").to_pandas()
+    return geopandas.GeoDataFrame(frame, geometry=geometry, crs=ground.crs)
+
+
+def _silent(event: str, stage: str, done: int, total: int, message: str) -> None:
+    """Progress that nobody wants to hear of."""

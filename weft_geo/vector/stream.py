@@ -19,6 +19,7 @@ from weft_geo.vector.export import SCHEMA, LayerFile
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.outline import Bools
+from weft_geo.vector.source import mask_strip, probability_strip
 from weft_geo.vector.spool import Spool
 from weft_geo.vector.stitch import Stitcher, Strip
 
@@ -171,7 +172,7 @@ class ObjectStream:
             raise InputError(f"a strip of shape {probability.shape} came; expected [{expected[0]}, rows, {expected[1]}]")
         if valid is not None and valid.shape != probability.shape[1:]:
             raise InputError(f"a valid mask of shape {valid.shape} came with a strip of {probability.shape}")
-        self.push_strip(probability_strip(probability, valid, self.options.threshold))
+        self.push_strip(mask_strip(probability_strip(probability, self.options.threshold), valid))
 
     def push_strip(self, strip: Strip) -> None:
         """Add the next rows as a class map, for callers who have one already."""
@@ -190,28 +191,3 @@ class ObjectStream:
         finally:
             self._vectorizer.close()
             self.file.discard()
-
-
-def probability_strip(
-    probability: npt.NDArray[np.floating[Any]], valid: Bools | None, threshold: float
-) -> Strip:
-    """Probabilities to a class map with scores.
-
-    Args:
-        probability: float [K, rows, width] in [0, 1].
-        valid: bool [rows, width] or None.
-        threshold: least probability of an object pixel.
-
-    Returns:
-        The strip.
-    """
-    if len(probability) == 1:
-        score = probability[0]
-        classes = (score >= threshold).view(np.uint8)
-    else:
-        probability = np.nan_to_num(probability, nan=-1.0)
-        score = probability.max(axis=0)
-        classes = np.where(score >= threshold, probability.argmax(axis=0) + 1, 0).astype(np.uint8)
-    if valid is None or valid.all():
-        return Strip(classes, score)
-    return Strip(classes * valid, score, invalid=~valid)

@@ -1,0 +1,260 @@
+"""What the numbers of a raster mean, and the raster as strips of classes and scores.
+
+| raster | is taken as |
+| --- | --- |
+| floats | probabilities in [0, 1], one band a class |
+| bool, or integers up to 1 | a mask |
+| integers with a `CLASSES` tag or a `classes` argument | a class map: 0 background, 1…K |
+| uint8 with a `SCALE` tag, or with several bands | probabilities × 255, one band a class |
+| integers up to 31 | a class map whose classes bear their numbers as names |
+| uint8 above that | probabilities × 255, of which a mask of 0 and 255 is the plainest |
+
+Both tags are those that `weft-geo predict --mask` and `--probability` write. Pixels that the raster declares invalid (by
+nodata, mask band, alpha, or NaN) belong to no object. A nodata value of 0 in a mask or class map means the background.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weft_geo.errors import InputError, RasterError
+from weft_geo.geo.raster import Raster
+from weft_geo.vector.outline import Bools
+from weft_geo.vector.stitch import Strip
+
+MAX_CLASS_GUESSED = 31
+LOT_PIXELS = 1 << 22
+
+Values = npt.NDArray[Any]
+Reader = Callable[[int, int], tuple[Values, Bools | None]]
+"""(first row, rows) → values [bands, rows, width] and their validity [rows, width]."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How values become classes.
+
+    Attributes:
+        kind: "probability" or "classes".
+        names: of the classes 1…K.
+        scale: the value that stands for probability 1.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    scale: float = 1.0
+
+
+class Source:
+    """A raster or an array, to be read in strips.
+
+    Args:
+        name: for messages.
+        shape: (height, width).
+        meaning: of the values.
+        read: reads some rows.
+        rows: how many rows to read at once.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, int], meaning: Meaning, read: Reader, rows: int) -> None:
+        self.name, self.shape, self.meaning, self._read, self.rows = name, shape, meaning, read, rows
+
+    @classmethod
+    def from_array(cls, array: Values, classes: Sequence[str] | None = None) -> Source:
+        """An array [height, width] or [K, height, width].
+
+        Raises:
+            InputError: its shape or type is unusable.
+        """
+        if array.ndim not in (2, 3) or not array.size:
+            raise InputError(f"an array of shape {array.shape} came; expected [height, width] or [classes, height, width]")
+        values = array[None] if array.ndim == 2 else array
+        tops = (int(some.max()) for some in values) if values.dtype.kind in "iu" else ()
+        meaning = find_meaning("the array", values.dtype, len(values), {}, None, classes, tops)
+
+        def read(top: int, rows: int) -> tuple[Values, Bools | None]:
+            some = values[:, top : top + rows]
+            return some, np.isfinite(some).all(axis=0) if some.dtype.kind == "f" else None
+
+        width = values.shape[2]
+        return cls("the array", (values.shape[1], width), meaning, read, max(1, LOT_PIXELS // width))
+
+    @classmethod
+    def from_raster(
+        cls,
+        raster: Raster,
+        classes: Sequence[str] | None = None,
+        tags: dict[str, str] | None = None,
+        descriptions: Sequence[str | None] = (),
+    ) -> Source:
+        """An open raster; an alpha band counts as its mask.
+
+        Args:
+            raster: as `weft_geo.geo.raster.open_raster` gives it.
+            classes: names of the classes 1…K.
+            tags: the raster's metadata.
+            descriptions: of its bands.
+
+        Raises:
+            InputError: its type is unusable, or it looks like an image.
+        """
+        info = raster.info
+        bands = tuple(k + 1 for k, color in enumerate(info.colors) if color != "alpha")
+        if {"red", "green", "blue"} <= set(info.colors):
+            raise RasterError(f"{info.name} is an image, not a mask or a probability raster; use weft-geo predict for it")
+        # Whole blocks, so that none is decoded twice.
+        block = info.block_shape[0]
+        rows = max(block, LOT_PIXELS // max(info.width, 1) // block * block)
+
+        def read(top: int, height: int) -> tuple[Values, Bools | None]:
+            values = raster.read(bands, top, 0, height, info.width)
+            if background_is_nodata:
+                return values, None
+            return values, raster.valid(top, 0, height, info.width, values)
+
+        background_is_nodata = False
+
+        def tops() -> Iterator[int]:
+            for top in range(0, info.height, rows):
+                yield int(read(top, min(rows, info.height - top))[0].max())
+
+        dtype = np.dtype(info.dtype)
+        meaning = find_meaning(info.name, dtype, len(bands), tags or {}, [descriptions[k - 1] for k in bands if k <= len(descriptions)], classes, tops())
+        background_is_nodata = info.nodata == 0 and dtype.kind in "iub" and not info.masked
+        return cls(info.name, (info.height, info.width), meaning, read, rows)
+
+    def strips(self, threshold: float) -> Iterator[Strip]:
+        """The rows from top to bottom.
+
+        Raises:
+            InputError: a value is out of the range that its meaning allows.
+        """
+        height = self.shape[0]
+        for top in range(0, height, self.rows):
+            values, valid = self._read(top, min(self.rows, height - top))
+            if self.meaning.kind == "classes":
+                yield self._class_strip(values[0], valid)
+            else:
+                yield self._probability_strip(values, valid, threshold)
+
+    def _class_strip(self, values: Values, valid: Bools | None) -> Strip:
+        if values.dtype.kind == "i" and values.min() < 0 or values.dtype != np.bool_ and self._beyond(values, valid):
+            raise InputError(
+                f"{self.name} has values outside 0…{len(self.meaning.names)}; name as many classes as it has, "
+                "or declare other values as nodata"
+            )
+        classes = values.view(np.uint8) if values.dtype == np.bool_ else values.astype(np.uint8, copy=False)
+        return mask_strip(Strip(classes), valid)
+
+    def _beyond(self, values: Values, valid: Bools | None) -> bool:
+        most = values.max()
+        if most <= len(self.meaning.names):
+            return False
+        return valid is None or bool((values[valid] > len(self.meaning.names)).any())
+
+    def _probability_strip(self, values: Values, valid: Bools | None, threshold: float) -> Strip:
+        if values.dtype.kind == "f":
+            low, high = (np.nanmin(values), np.nanmax(values)) if np.isfinite(values).any() else (0.0, 0.0)
+            if low < -1e-3 or high > 1 + 1e-3:
+                raise InputError(
+                    f"{self.name} has values from {low:g} to {high:g}; probabilities lie in 0…1. "
+                    "Divide them, or give a uint8 mask"
+                )
+        return mask_strip(probability_strip(values, threshold, self.meaning.scale), valid)
+
+
+def find_meaning(
+    name: str,
+    dtype: np.dtype[Any],
+    bands: int,
+    tags: dict[str, str],
+    descriptions: Sequence[str | None] | None,
+    classes: Sequence[str] | None,
+    tops: Iterable[int],
+) -> Meaning:
+    """Decide what values mean; the table at the top of this file says how.
+
+    Args:
+        name: of the raster, for messages.
+        dtype: of the values.
+        bands: how many, alpha aside.
+        tags: metadata of the file.
+        descriptions: of the bands.
+        classes: names given by the caller.
+        tops: greatest values of the strips, looked at one by one until they tell.
+
+    Raises:
+        InputError: the values cannot be classes nor probabilities, or the names do not fit the bands.
+    """
+    if dtype == np.bool_:
+        return Meaning("classes", _names(name, classes, 1))
+    if "CLASSES" in tags and classes is None:
+        classes = [str(item) for item in json.loads(tags["CLASSES"])[1:]]
+        return Meaning("classes", tuple(classes))
+    if dtype.kind not in "iuf":
+        raise InputError(f"{name} holds {dtype}; give integers or floats")
+    if dtype.kind == "f" or "SCALE" in tags or bands > 1:
+        if dtype.kind != "f" and dtype != np.uint8:
+            raise InputError(f"{name} holds {bands} bands of {dtype}; probabilities are uint8 (× 255) or floats (0…1)")
+        told = [text for text in descriptions or () if text]
+        if classes is None and len(told) == bands:
+            classes = told
+        return Meaning("probability", _names(name, classes, bands), 1.0 if dtype.kind == "f" else 255.0)
+    if classes is not None and len(classes) > 1:
+        return Meaning("classes", tuple(classes))
+    top = 0
+    for some in tops:
+        top = max(top, some)
+        if top > MAX_CLASS_GUESSED:
+            break
+    if top <= 1:
+        return Meaning("classes", _names(name, classes, 1))
+    if top <= MAX_CLASS_GUESSED:
+        return Meaning("classes", tuple(str(k + 1) for k in range(top)) if classes is None else tuple(classes))
+    if dtype == np.uint8:
+        return Meaning("probability", _names(name, classes, 1), 255.0)
+    raise InputError(f"{name} holds {dtype} up to {top} or more; name the classes, or give uint8 or float probabilities")
+
+
+def _names(name: str, classes: Sequence[str] | None, bands: int) -> tuple[str, ...]:
+    if classes is None:
+        return ("object",) if bands == 1 else tuple(str(k + 1) for k in range(bands))
+    if len(classes) != bands:
+        raise InputError(f"{name} has {bands} bands of probabilities and {len(classes)} classes were named")
+    return tuple(classes)
+
+
+def probability_strip(probability: Values, threshold: float, scale: float = 1.0) -> Strip:
+    """Probabilities to a class map with scores.
+
+    Args:
+        probability: [K, rows, width]; NaN belongs to no class.
+        threshold: least probability of an object pixel.
+        scale: the value that stands for probability 1.
+
+    Returns:
+        Classes by the greatest probability, the first of equal ones.
+    """
+    # Integers are rounded probabilities, so the one nearest to the threshold is on it.
+    least = threshold * scale if probability.dtype.kind == "f" else max(1, int(np.ceil(threshold * scale - 1e-9)))
+    if len(probability) == 1:
+        score = probability[0]
+        return Strip((score >= least).view(np.uint8), score, scale)
+    if probability.dtype.kind == "f":
+        probability = np.nan_to_num(probability, nan=-1.0)
+    score = probability.max(axis=0)
+    classes = np.where(score >= least, probability.argmax(axis=0) + 1, 0).astype(np.uint8)
+    return Strip(classes, score, scale)
+
+
+def mask_strip(strip: Strip, valid: Bools | None) -> Strip:
+    """A strip whose invalid pixels belong to no object."""
+    if valid is None or valid.all():
+        return strip
+    return Strip(strip.classes * valid, strip.score, strip.scale, ~valid)
