@@ -10,14 +10,11 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from weft_geo.models.deformable_attention import Sizes
+from weft_geo.models.depthwise_conv import DepthwiseConv
 from weft_geo.models.group_cascade import GroupCascade
 
 SCALES = 3
 KERNEL_SIZES = (3, 5, 7)
-
-
-def _depthwise(channels: int, kernel_size: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
 
 
 class SpatialEnhancer(nn.Module):
@@ -37,7 +34,7 @@ class SpatialEnhancer(nn.Module):
         self.directional = nn.Conv2d(
             channels, channels, 3, padding=1, padding_mode="reflect", groups=channels, bias=False
         )
-        self.multi_scale = nn.ModuleList(GroupCascade(channels, partial(_depthwise, kernel_size=k)) for k in KERNEL_SIZES)
+        self.multi_scale = nn.ModuleList(GroupCascade(channels, partial(DepthwiseConv, kernel_size=k)) for k in KERNEL_SIZES)
         self.mixing = nn.Parameter(torch.ones(SCALES, 3))  # a row a scale: directional, pooled, multi-scale
         self.reset_parameters()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from weft_geo.models.depthwise_conv import DepthwiseConv
 from weft_geo.models.wavelet import pad_to_even, wavelet_transform
 
 
@@ -21,11 +22,10 @@ class WaveletConv(nn.Module):
 
     def __init__(self, channels: int, kernel_size: int, wavelet: str = "haar") -> None:
         super().__init__()
-        same = kernel_size // 2
         self.transform = wavelet_transform(wavelet, channels)
-        self.base = nn.Conv2d(channels, channels, kernel_size, padding=same, groups=channels)
+        self.base = DepthwiseConv(channels, kernel_size)
         self.base_scale = nn.Parameter(torch.ones(1, channels, 1, 1))
-        self.detail = nn.Conv2d(4 * channels, 4 * channels, kernel_size, padding=same, groups=4 * channels, bias=False)
+        self.detail = DepthwiseConv(4 * channels, kernel_size, bias=False)
         self.detail_scale = nn.Parameter(torch.full((1, 4 * channels, 1, 1), 0.1))
 
     def forward(self, x: Tensor) -> Tensor:
