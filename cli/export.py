@@ -1,0 +1,34 @@
+"""`weft-geo export`: a checkpoint to ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import overwrite_option
+from .progress import Console
+
+
+@click.command(short_help="Turn a checkpoint into an ONNX model that runs without torch.")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file to write.")
+@click.option("--check", is_flag=True, help="Run both and fail if their probabilities differ by more than 0.001.")
+@overwrite_option
+@click.pass_obj
+def export(console: Console, /, checkpoint: Path, output: Path, check: bool, overwrite: bool) -> None:
+    """Write CHECKPOINT (.safetensors) as ONNX with its input contract inside. Needs the train extra."""
+    from weft_geo.errors import CheckpointError, InputError, MissingExtraError, OutputExistsError
+
+    if output.suffix.lower() != ".onnx":
+        raise InputError(f"{output} must end in .onnx")
+    if output.exists() and not overwrite:
+        raise OutputExistsError(f"{output} is already there; pass --overwrite to replace it")
+    if not checkpoint.is_file():
+        raise CheckpointError(f"the checkpoint {checkpoint} does not exist")
+    try:
+        from weft_geo.models.export import export_onnx
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("exporting a checkpoint", "train") from error
+    export_onnx(checkpoint, output, check=check)
+    console.note(f"{checkpoint} → {output} ({output.stat().st_size / 1e6:.1f} MB)")

@@ -1,0 +1,37 @@
+"""Read a vector layer that a command was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from weft_geo.errors import VectorError
+
+if TYPE_CHECKING:
+    import geopandas
+
+
+def read_layer(path: str) -> geopandas.GeoDataFrame:
+    """Read the only layer of a file, or its layer `objects`.
+
+    Raises:
+        VectorError: The file is missing, is no vector file, or has several layers and none called `objects`.
+    """
+    import geopandas
+    import pyogrio
+
+    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
+        raise VectorError(f"{path} does not exist")
+    try:
+        if Path(path).suffix.lower() == ".parquet":
+            return geopandas.read_parquet(path)
+        layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        if not layers:
+            raise VectorError(f"{path} holds no layer with geometry")
+        if len(layers) > 1 and "objects" not in layers:
+            raise VectorError(
+                f"{path} holds the layers {', '.join(layers)}; give a file with one, or one called objects"
+            )
+        return geopandas.read_file(path, layer="objects" if "objects" in layers else layers[0], engine="pyogrio")
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
+        raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error

@@ -1,0 +1,143 @@
+"""The entry point, and the only place where errors become one line on stderr and an exit code.
+
+0 done · 1 the run failed · 2 wrong usage or input · 3 done in part · 130 interrupted
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from weft_geo.errors import InputError, InterruptedRunError, PartialRunError, WeftGeoError
+from weft_geo.version import __version__
+
+from .doctor import doctor
+from .evaluate import evaluate
+from .export import export
+from .info import info
+from .models import models
+from .predict import predict
+from .preview import preview
+from .progress import Console
+from .sample import sample
+from .vectorize import vectorize
+
+DONE, FAILED, WRONG_INPUT, PARTLY_DONE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
+    raise InterruptedRunError("stopped on request; nothing half-written is left")
+
+
+def exit_code(error: BaseException, console: Console) -> int:
+    """Tell the user about an error.
+
+    Args:
+        error: What ended the command.
+        console: Where to tell it.
+
+    Returns:
+        The exit code it stands for.
+    """
+    if console.verbosity > 0:
+        console.note("".join(traceback.format_exception(error)))
+    match error:
+        case click.exceptions.Exit():
+            return int(error.exit_code)
+        case click.UsageError():
+            command = error.ctx.command_path if error.ctx else "weft-geo"
+            console.error(f"{error.format_message().rstrip('.')}. See {command} --help")
+            return WRONG_INPUT
+        case click.ClickException():
+            console.error(error.format_message())
+            return WRONG_INPUT
+        case KeyboardInterrupt() | click.Abort():
+            console.error("interrupted; nothing half-written is left")
+            return INTERRUPTED
+        case InterruptedRunError():
+            console.error(str(error))
+            return INTERRUPTED
+        case PartialRunError():
+            console.error(str(error))
+            return PARTLY_DONE
+        case InputError():
+            console.error(str(error))
+            return WRONG_INPUT
+        case WeftGeoError():
+            console.error(str(error))
+            return FAILED
+        case BrokenPipeError():  # the reader of our stdout has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        case MemoryError():
+            console.error(f"out of memory ({error}); give a smaller --batch-size or --window")
+            return FAILED
+        case OSError():
+            console.error(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+            return FAILED
+        case _:
+            console.error(f"unexpected {type(error).__name__}: {error}. This is a bug; weft-geo -v … shows where")
+            return FAILED
+
+
+class Application(click.Group):
+    """A group whose `main` answers with the exit codes above instead of click's own."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        """Run a command line and exit.
+
+        Args:
+            args: Words after the program's name; those of the process by default.
+            prog_name: The program's name.
+            extra: Anything else of click.Command.main.
+        """
+        console = Console()
+        extra["standalone_mode"] = False
+        before = signal.signal(signal.SIGTERM, _terminate)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                warnings.showwarning = lambda message, *_: console.warn(str(message))
+                code = super().main(args, prog_name or "weft-geo", obj=console, **extra)
+        except (Exception, KeyboardInterrupt) as error:
+            code = exit_code(error, console)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        sys.exit(code if isinstance(code, int) else DONE)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order of use, not of the alphabet."""
+        return list(self.commands)
+
+
+@click.group(cls=Application, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, "--version", message="weft-geo %(version)s")
+@click.option("-v", "--verbose", is_flag=True, help="Say more; show where an error came from.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.pass_obj
+def weft_geo(console: Console, /, verbose: bool, quiet: bool) -> None:
+    """Find objects in remote-sensing images and hand them over as clean vector polygons."""
+    console.verbosity = 1 if verbose else -1 if quiet else 0
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
+
+
+for _command in (predict, vectorize, evaluate, preview, sample, info, models, export, doctor):
+    weft_geo.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Entry point of the `weft-geo` script."""
+    weft_geo.main()
+
+
+if __name__ == "__main__":
+    main()

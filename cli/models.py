@@ -1,0 +1,60 @@
+"""`weft-geo models`: the models that are known by name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from .options import json_option
+from .progress import Console
+
+
+@click.command(short_help="List the models that are known by name.")
+@json_option
+@click.pass_obj
+def models(console: Console, /, as_json: bool) -> None:
+    """List the models that come with the package, and those that can be trained."""
+    shipped, trainable = _shipped(), _trainable()
+    if as_json:
+        console.result(json.dumps({"shipped": shipped, "trainable": trainable}, ensure_ascii=False))
+        return
+    console.result("Ready to predict (--model NAME, or a path to .onnx or .safetensors):")
+    for model in shipped:
+        console.result(f"  {model['name']:<12} {model['summary']}")
+    console.result("To be built and trained (needs the train extra):")
+    for name in trainable or ['not installed: pip install "weft-geo[train]"']:
+        console.result(f"  {name}")
+
+
+def _shipped() -> list[dict[str, Any]]:
+    from weft_geo.errors import CheckpointError
+    from weft_geo.inference import load_predictor
+    from weft_geo.inference.backends import NAMED_MODELS
+
+    found: list[dict[str, Any]] = []
+    for name, file in NAMED_MODELS.items():
+        try:
+            predictor = load_predictor(name, device="cpu")
+        except CheckpointError as error:
+            found.append({"name": name, "file": file, "installed": False, "summary": str(error)})
+            continue
+        contract = predictor.contract
+        pixels = f"trained at {contract.gsd_m:g} m a pixel" if contract.gsd_m else "any pixel size"
+        summary = f"{', '.join(contract.classes)}; {contract.bands} bands, {pixels}"
+        found.append(
+            {"name": name, "file": file, "installed": True, "summary": summary, "sha256": predictor.sha256}
+            | {"contract": json.loads(contract.to_json())}
+        )
+    return found
+
+
+def _trainable() -> list[str]:
+    from weft_geo.errors import MissingExtraError
+
+    try:
+        from weft_geo.models import model_names
+    except MissingExtraError:
+        return []
+    return model_names()

@@ -1,0 +1,68 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from .progress import MODES, Console
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+VECTOR_SUFFIXES = (".gpkg", ".fgb", ".parquet", ".geojson", ".shp")
+
+
+def _choose_mode(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.ensure_object(Console).mode = value
+
+
+progress_option = click.option(
+    "--progress",
+    type=click.Choice(MODES),
+    default=None,
+    callback=_choose_mode,
+    expose_value=False,
+    help="How to show progress on stderr; json is one object a line.  [default: bar on a terminal, else none]",
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
+crs_option = click.option(
+    "--crs", metavar="EPSG:N", default=None, help="CRS for a raster without one, or instead of its own."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def vector_options(command: Command) -> Command:
+    """Add how objects are made from probabilities: the same for `predict` and `vectorize`."""
+    area = click.FloatRange(min=0)
+    options = [
+        click.option(
+            "--threshold",
+            type=click.FloatRange(0, 1, min_open=True),
+            default=None,
+            help="Probability from which a pixel belongs to an object.  [default: the model's; 0.5]",
+        ),
+        click.option(
+            "--outline",
+            type=click.Choice(["pixel", "subpixel"]),
+            default="pixel",
+            show_default=True,
+            help="Follow pixel edges exactly, or run between pixels where the probability crosses the threshold.",
+        ),
+        click.option("--min-area-m2", type=area, default=0.0, metavar="M2", help="Drop smaller objects."),
+        click.option("--min-hole-m2", type=area, default=0.0, metavar="M2", help="Fill smaller holes."),
+        click.option(
+            "--simplify",
+            "simplify_m",
+            type=area,
+            default=0.0,
+            metavar="METRES",
+            help="Simplify by this tolerance; shared edges stay shared.",
+        ),
+        click.option("--regularize", is_flag=True, help="Give objects right angles where that changes them little."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command

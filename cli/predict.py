@@ -1,0 +1,102 @@
+"""`weft-geo predict`: scenes to objects."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import VECTOR_SUFFIXES, crs_option, overwrite_option, progress_option, vector_options
+from .progress import Console
+
+
+@click.command(short_help="Find the objects of one or several scenes.")
+@click.argument("scenes", metavar="SCENE...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help=f"For one scene a file ({' '.join(VECTOR_SUFFIXES)}); for several a folder.",
+)
+@click.option("--model", default="embedded", show_default=True, metavar="NAME|PATH", help="See weft-geo models.")
+@vector_options
+@click.option("--window", type=click.IntRange(min=1), metavar="PX", help="Side of a window.  [default: the model's]")
+@click.option("--overlap", type=click.IntRange(min=0), metavar="PX", help="What windows share.  [default: the model's]")
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Windows at once.  [default: chosen]")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
+@click.option("--bands", metavar="3,2,1", help="Bands to use, in the model's order.  [default: chosen]")
+@click.option(
+    "--gsd",
+    default="auto",
+    show_default=True,
+    metavar="auto|native|METRES",
+    help="Ground sampling distance to work at; auto resamples where scene and model differ by more than 1.5 times.",
+)
+@click.option("--aoi", metavar="FILE|minx,miny,maxx,maxy", help="Leave out the rest; a box is in the scene's CRS.")
+@crs_option
+@click.option("--mask", type=click.Path(path_type=Path), help="Also write the classes as a GeoTIFF.")
+@click.option("--probability", type=click.Path(path_type=Path), help="Also write the probabilities x 255 as a GeoTIFF.")
+@overwrite_option
+@click.option("--dry-run", is_flag=True, help="Print the plan and the memory it would take; write nothing.")
+@progress_option
+@click.pass_obj
+def predict(
+    console: Console,
+    /,
+    scenes: tuple[str, ...],
+    output: Path,
+    model: str,
+    device: str,
+    precision: str,
+    mask: Path | None,
+    probability: Path | None,
+    overwrite: bool,
+    dry_run: bool,
+    **options: Any,
+) -> None:
+    """Find the objects of SCENE and write them as polygons.
+
+    With several scenes -o, --mask and --probability are folders: scene.tif becomes scene.gpkg, and ledger.json
+    lists how each scene went. A scene that fails does not stop the others; the exit code is 3 then.
+    """
+    from weft_geo.inference import load_predictor
+
+    from .jobs import plan_jobs, run_jobs
+
+    jobs = plan_jobs(scenes, output, mask, probability)
+    if not dry_run:
+        jobs.check(overwrite)
+    began = time.perf_counter()
+    predictor = load_predictor(model, device, precision)
+    if dry_run:
+        _print_plans(console, scenes, predictor, mask is not None, probability is not None, options)
+        return
+    found = run_jobs(jobs, predictor, console, overwrite, options)
+    console.note(f"{found} objects → {output} ({time.perf_counter() - began:.1f} s)")
+
+
+def _print_plans(
+    console: Console, /, scenes: tuple[str, ...], predictor: Any, mask: bool, probability: bool, options: dict[str, Any]
+) -> None:
+    """Print what a run would do, scene by scene, without doing it."""
+    from weft_geo.inference import plan_scene
+    from weft_geo.vector import VectorOptions
+
+    planned = {key: options[key] for key in ("window", "overlap", "batch_size", "bands", "crs", "gsd", "aoi")}
+    vector = {key: value for key, value in options.items() if key not in planned}
+    VectorOptions(**(vector | {"threshold": options["threshold"] or predictor.contract.threshold}))
+    for scene in scenes:
+        plan = plan_scene(scene, predictor, mask=mask, probability=probability, **planned)
+        console.result(
+            f"{plan.scene}: {plan.height} × {plan.width} px of {plan.pixel} in {plan.crs}, "
+            f"bands {','.join(map(str, plan.bands))}\n"
+            f"  model {plan.model} on {predictor.device}: {plan.windows} windows of "
+            f"{plan.window[0]} × {plan.window[1]} px sharing {plan.overlap}, {plan.batch_size} at once\n"
+            f"  memory about {plan.memory_bytes / 2**20:.0f} MiB"
+        )
+        for warning in plan.warnings:
+            console.warn(warning)
