@@ -46,6 +46,6 @@ def preview(
         picture = read_picture(raster, max_side)
         if truth is not None:
             draw_objects(picture, raster.info, read_layer(truth), TRUE)
-        draw_objects(picture, raster.info, found, FOUND, fill=0.22)
+        draw_objects(picture, raster.info, found, FOUND, fill=0.15)
     write_png(output, picture)
     console.note(f"{len(found)} objects over {raster.info.name} → {output}")

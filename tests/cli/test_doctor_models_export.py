@@ -1,0 +1,46 @@
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from weft_geo.inference.backends import NAMED_MODELS
+
+
+def test_doctor_finds_what_predicting_needs(run):
+    findings = json.loads(run("doctor", "--json").stdout)
+    assert {finding["level"] for finding in findings} <= {"ok", "missing"}
+    assert {"weft-geo", "geospatial", "model", "devices", "this folder"} <= {finding["topic"] for finding in findings}
+    assert "+ geospatial   GDAL" in run("doctor").stdout
+
+
+def test_doctor_names_what_hides_the_data_of_proj(tmp_path):
+    """A broken environment variable, as other software leaves behind, is found and named."""
+    code = "import sys; sys.argv = ['weft-geo', 'doctor']; from weft_geo_cli.main import main; main()"
+    environment = {"PROJ_DATA": str(tmp_path), "PROJ_LIB": str(tmp_path), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        assert f"unset PROJ_DATA={tmp_path}" in done.stdout
+
+
+def test_models_lists_every_name(run):
+    report = json.loads(run("models", "--json").stdout)
+    assert [model["name"] for model in report["shipped"]] == list(NAMED_MODELS)
+    assert all(model["installed"] for model in report["shipped"])
+    text = run("models").stdout
+    assert "embedded" in text
+    if find_spec("torch"):
+        assert "weft-large" in report["trainable"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gone.safetensors", "-o", "m.onnx"], "gone.safetensors does not exist"),
+        (["gone.safetensors", "-o", "m.pth"], "must end in .onnx"),
+    ],
+)
+def test_export_refusals(run, words, message):
+    assert message in run("export", *words, code=2).stderr

@@ -1,0 +1,57 @@
+import json
+
+import numpy as np
+import pytest
+
+from weft_geo.geo.contract import ModelContract
+
+
+def test_a_scene_and_a_model_that_fit(run, scene, model):
+    text = run("info", scene(), model).stdout
+    assert "80 × 120 px" in text
+    assert "EPSG:32633" in text
+    assert "with the model" in text
+    assert "    x " not in text
+
+
+def test_facts_as_json(run, scene, model):
+    source = scene()
+    report = json.loads(run("info", source, "--model", model, "--json").stdout)[str(source)]
+    assert report["kind"] == "scene"
+    assert report["pixel"] == "0.5 m"
+    assert {note["level"] for note in report["fit"]} == {"ok"}
+
+
+def test_what_does_not_fit_is_said_and_exits_2(run, make_raster, model):
+    result = run("info", make_raster(np.zeros((2, 40, 40), np.uint8)), "--model", model, code=2)
+    assert "    x the model takes 3 bands" in result.stdout
+    assert "do not fit" in result.stderr
+    assert "no CRS" in run("info", make_raster(crs=None), "--model", model, code=2).stderr
+    run("info", make_raster(crs=None), "--model", model, "--crs", "EPSG:32633")
+
+
+def test_a_checkpoint_is_described_without_torch(run, tmp_path):
+    contract = ModelContract(classes=("roof", "ship"), gsd_m=0.3, name="mine")
+    header = json.dumps({"__metadata__": {"contract": contract.to_json()}}).encode()
+    (tmp_path / "mine.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert "roof, ship" in run("info", "mine.safetensors").stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a safetensors file"),
+        (b"\xff" * 40, "not a safetensors file"),
+        ((2).to_bytes(8, "little") + b"{}", "no contract"),
+        ((2).to_bytes(8, "little") + b"[]", "not a safetensors file"),
+    ],
+)
+def test_files_that_are_no_checkpoint(run, tmp_path, content, message):
+    (tmp_path / "other.safetensors").write_bytes(content)
+    assert message in run("info", "other.safetensors", code=2).stderr
+
+
+def test_files_that_are_missing(run):
+    assert "does not exist" in run("info", "gone.safetensors", code=2).stderr
+    assert "does not exist" in run("info", "gone.onnx", code=2).stderr
+    assert "does not exist" in run("info", "gone.tif", code=2).stderr

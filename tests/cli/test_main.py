@@ -1,0 +1,139 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from weft_geo import __version__
+from weft_geo.errors import CrsError, InterruptedRunError, PartialRunError, RunError
+from weft_geo_cli.main import Application, exit_code, weft_geo
+from weft_geo_cli.progress import Console
+
+WEFT_GEO = [sys.executable, "-m", "weft_geo_cli.main"]
+COMMANDS = ["predict", "vectorize", "evaluate", "preview", "sample", "info", "models", "export", "doctor"]
+
+
+def test_version(run):
+    assert run("--version").stdout == f"weft-geo {__version__}\n"
+
+
+def test_help_lists_the_commands_in_the_order_of_use(run):
+    text = run("--help").stdout
+    places = [text.index(f"\n  {command} ") for command in COMMANDS]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_every_command_is_explained(run, command):
+    run(command, "--help")
+    for parameter in weft_geo.commands[command].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help or parameter.metavar or isinstance(parameter.type, click.Choice), parameter.name
+
+
+def test_help_is_quick_and_imports_no_rasters():
+    """Prints the time; the limit of 0.4 s is for people, not for a busy test machine."""
+    began = time.perf_counter()
+    subprocess.run([*WEFT_GEO, "--help"], check=True, capture_output=True)
+    print(f"weft-geo --help: {time.perf_counter() - began:.2f} s")
+    code = "import sys, weft_geo_cli.main; print([m for m in ('numpy', 'rasterio', 'onnxruntime') if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert loaded.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict"], "Missing argument 'SCENE...'"),
+        (["predict", "a.tif"], "Missing option '-o'"),
+        (["predict", "a.tif", "-o", "b.gpkg", "--threshold", "7"], "'--threshold'"),
+        (["predict", "a.tif", "-o", "b.gpkg", "--no-such-option"], "No such option"),
+        (["no-such-command"], "No such command 'no-such-command'"),
+        (["sample", "-o", "here", "--size", "axb"], "768x1024"),
+        (["predict", "missing.tif", "-o", "b.gpkg", "--model", "missing.onnx"], "missing.onnx does not exist"),
+        (["predict", "a.tif", "-o", "b.gpkg", "--model", "no-such-model"], "known: "),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(run, words, message):
+    result = run(*words, code=2)
+    assert result.stdout == ""
+    assert result.stderr.startswith("weft-geo: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CrsError("scene.tif has no CRS"), 2),
+        (RunError("the disk is full"), 1),
+        (PartialRunError("3 of 5 scenes failed"), 3),
+        (InterruptedRunError("stopped"), 130),
+        (KeyboardInterrupt(), 130),
+        (click.UsageError("no such thing"), 2),
+        (FileNotFoundError(2, "No such file", "x.tif"), 1),
+        (MemoryError("4 GiB"), 1),
+        (ZeroDivisionError("surprise\nin two lines"), 1),
+    ],
+)
+@pytest.mark.parametrize("mode", ["none", "json"])
+def test_every_error_is_one_line_and_a_code(capsys, error, code, mode):
+    console = Console()
+    console.mode = mode
+    assert exit_code(error, console) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith('{"event": "error"' if mode == "json" else "weft-geo: ")
+
+
+def test_verbose_shows_where_an_error_came_from(run):
+    result = run("-v", "predict", "a.tif", "-o", "b.gpkg", "--model", "missing.onnx", code=2)
+    assert "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("weft-geo: ")
+
+
+def test_library_warnings_are_one_line_each():
+
+    @click.group(cls=Application)
+    def group():
+        pass
+
+    @group.command()
+    def warned():
+        warnings.warn("look out\n  here", UserWarning, stacklevel=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = CliRunner().invoke(group, ["warned"])
+    assert result.exit_code == 0
+    assert result.stderr == "warning: look out here\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_with_130_and_nothing_half_written(tmp_path, scene, model, number):
+    source = scene(squares=60)
+    words = ["predict", source, "-o", tmp_path / "o.gpkg", "--model", model, "--progress", "json"]
+    slow = ["--window", "16", "--overlap", "14", "--batch-size", "1"]
+    with subprocess.Popen([*WEFT_GEO, *map(str, words), *slow], stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if '"progress"' in line:
+                process.send_signal(number)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "nothing half-written" in rest or "no output was written" in rest
+    assert "Traceback" not in rest
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+def test_a_closed_pipe_is_no_traceback():
+    shell = f"{' '.join(WEFT_GEO)} --help | head -c 1"
+    assert "Traceback" not in subprocess.run(["sh", "-c", shell], capture_output=True, text=True).stderr

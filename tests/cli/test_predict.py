@@ -1,0 +1,137 @@
+import json
+
+import geopandas
+import pytest
+import rasterio
+
+
+def predict(run, *words, model, code=0):
+    return run("predict", *words, "--model", model, code=code)
+
+
+def test_one_scene_to_one_layer(run, scene, model, tmp_path):
+    result = predict(run, scene(), "-o", "objects.gpkg", model=model)
+    objects = geopandas.read_file("objects.gpkg", layer="objects")
+    assert len(objects) == 3
+    assert objects["class"].unique().tolist() == ["bright"]
+    assert objects.crs.to_epsg() == 32633
+    assert objects.area.tolist() == pytest.approx([25.0] * 3)
+    assert result.stdout == ""
+    assert "3 objects → objects.gpkg" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["objects.gpkg", "scene.tif"]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".parquet", ".geojson", ".shp"])
+def test_the_suffix_chooses_the_format(run, scene, model, suffix):
+    predict(run, scene(), "-o", f"objects{suffix}", model=model)
+    run("evaluate", "--objects", f"objects{suffix}", "--truth", f"objects{suffix}")
+
+
+def test_quiet_says_nothing(run, scene, model):
+    assert run("-q", "predict", scene(), "-o", "o.gpkg", "--model", model).output == ""
+
+
+def test_mask_and_probability(run, scene, model):
+    predict(run, scene(), "-o", "o.gpkg", "--mask", "mask.tif", "--probability", "p.tif", model=model)
+    with rasterio.open("mask.tif") as mask, rasterio.open("p.tif") as probability:
+        assert (mask.read(1) == 1).sum() == 300
+        assert probability.read(1).max() == 255
+    run("vectorize", "p.tif", "-o", "again.gpkg")
+    assert len(geopandas.read_file("again.gpkg", layer="objects")) == 3
+
+
+def test_vector_options_reach_the_objects(run, scene, model):
+    source = scene()
+    predict(run, source, "-o", "o.gpkg", "--min-area-m2", "26", model=model)
+    assert len(geopandas.read_file("o.gpkg", layer="objects")) == 0
+    predict(run, source, "-o", "o.gpkg", "--overwrite", "--threshold", "0.9999999", model=model)
+    assert len(geopandas.read_file("o.gpkg", layer="objects")) == 0
+
+
+def test_a_box_leaves_out_the_rest(run, scene, model):
+    predict(run, scene(), "-o", "o.gpkg", "--aoi", "500000,4999960,500030,5000000", model=model)
+    objects = geopandas.read_file("o.gpkg", layer="objects")
+    assert objects.total_bounds[2] <= 500030
+    assert len(objects) == 2
+
+
+def test_a_scene_without_crs_says_what_to_do(run, scene, model):
+    source = scene(crs=None)
+    assert "--crs EPSG:" in predict(run, source, "-o", "o.gpkg", model=model, code=2).stderr
+    predict(run, source, "-o", "o.gpkg", "--crs", "EPSG:32633", model=model)
+    assert geopandas.read_file("o.gpkg", layer="objects").crs.to_epsg() == 32633
+
+
+def test_outputs_are_not_replaced_unasked(run, scene, model):
+    source = scene()
+    predict(run, source, "-o", "o.gpkg", model=model)
+    assert "--overwrite" in predict(run, source, "-o", "o.gpkg", model=model, code=2).stderr
+    predict(run, source, "-o", "o.gpkg", "--overwrite", model=model)
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(run, scene, model, tmp_path):
+    text = predict(run, scene(), "-o", "o.gpkg", "--dry-run", model=model).stdout
+    assert "80 × 120 px of 0.5 m in EPSG:32633" in text
+    assert "windows of 64 × 64 px sharing 16" in text
+    assert "MiB" in text
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
+def test_dry_run_refuses_what_the_run_would_refuse(run, scene, model):
+    predict(run, scene(bands=3, crs=None), "-o", "o.gpkg", "--dry-run", model=model, code=2)
+
+
+def test_json_progress_is_one_object_a_line(run, scene, model):
+    result = predict(run, scene(squares=20), "-o", "o.gpkg", "--progress", "json", model=model)
+    events = [json.loads(line) for line in result.stderr.splitlines()]
+    assert all(list(event) == ["event", "stage", "done", "total", "message"] for event in events)
+    assert events[0]["event"] == "start"
+    assert events[-1]["event"] == "done"
+    windows = [event for event in events if event["event"] == "progress" and event["stage"] == "predict"]
+    assert windows[-1]["done"] == windows[-1]["total"] > 1
+    assert [event["done"] for event in windows] == sorted(event["done"] for event in windows)
+
+
+def test_json_progress_holds_errors_and_warnings_too(run, scene, model):
+    result = predict(run, "missing.tif", "-o", "o.gpkg", "--progress", "json", model=model, code=2)
+    assert json.loads(result.stderr)["event"] == "error"
+    coarse = scene(transform=rasterio.Affine(2, 0, 500_000, 0, -2, 5_000_000))
+    result = predict(run, coarse, "-o", "o.gpkg", "--progress", "json", model=model)
+    events = [json.loads(line) for line in result.stderr.splitlines()]
+    assert any(event["event"] == "warning" and "resampled" in event["message"] for event in events)
+
+
+def test_several_scenes_go_to_a_folder_with_a_ledger(run, scene, model, tmp_path):
+    scenes = [scene(squares=2, name="a.tif"), scene(squares=3, name="b.tif")]
+    predict(run, *scenes, "-o", "out", "--mask", "masks", model=model)
+    ledger = json.loads((tmp_path / "out" / "ledger.json").read_text())
+    assert [(entry["status"], entry["objects"]) for entry in ledger] == [("done", 2), ("done", 3)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.gpkg", "b.gpkg", "ledger.json"]
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["a_mask.tif", "b_mask.tif"]
+    assert "already there" in predict(run, *scenes, "-o", "out", model=model, code=2).stderr
+
+
+def test_a_scene_that_fails_does_not_stop_the_others(run, scene, model, tmp_path):
+    (tmp_path / "broken.tif").write_bytes(b"II*\0 this is no raster")
+    result = predict(run, "broken.tif", scene(name="good.tif"), "missing.tif", "-o", "out", model=model, code=3)
+    ledger = json.loads((tmp_path / "out" / "ledger.json").read_text())
+    assert [entry["status"] for entry in ledger] == ["failed", "done", "failed"]
+    assert "missing.tif does not exist" in ledger[2]["error"]
+    assert result.stderr.splitlines()[-1] == "weft-geo: 2 of 3 scenes failed; out/ledger.json says why"
+    assert (tmp_path / "out" / "good.gpkg").exists()
+
+
+def test_all_scenes_failing_is_a_failure(run, model):
+    predict(run, "missing.tif", "gone.tif", "-o", "out", model=model, code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.tif", "b.tif", "-o", "o.gpkg"], "give a folder"),
+        (["a.tif", "-o", "o.kml"], "no known vector format"),
+        (["x/a.tif", "y/a.tif", "-o", "out"], "called a"),
+    ],
+)
+def test_outputs_that_do_not_suit_the_scenes(run, model, words, message):
+    assert message in predict(run, *words, model=model, code=2).stderr

@@ -1,0 +1,40 @@
+import json
+
+import geopandas
+import numpy as np
+import rasterio
+from rasterio.features import rasterize
+
+from weft_geo.datasets.synthetic import draw_scene
+
+
+def test_a_sample_is_the_drawn_scene_with_its_truth(run):
+    result = run("sample", "-o", "new/folder", "--size", "128x192", "--seed", "4", "--gsd", "0.5")
+    scene = draw_scene(128, 192, 4, 0.5)
+    truth = geopandas.read_file("new/folder/truth.gpkg", layer="objects")
+    with rasterio.open("new/folder/scene.tif") as source:
+        assert np.array_equal(source.read(), scene.image)
+        assert source.crs.to_epsg() == 32645
+        assert np.array_equal(
+            rasterize(truth.geometry, out_shape=source.shape, transform=source.transform) > 0, scene.mask() > 0
+        )
+    assert f"{len(scene.polygons)} objects" in result.stderr
+
+
+def test_the_way_round_the_house(run, model):
+    """Sample, predict, vectorize, evaluate, preview: each takes what the one before has made."""
+    run("sample", "-o", "s", "--size", "256", "--seed", "2")
+    run("predict", "s/scene.tif", "-o", "o.gpkg", "--model", model, "--mask", "mask.tif")
+    run("vectorize", "mask.tif", "-o", "again.gpkg")
+    same = json.loads(run("evaluate", "--objects", "again.gpkg", "--truth", "o.gpkg", "--json").stdout)
+    assert same["f1"] == 1
+    assert same["area_iou"] > 0.999
+    assert "area IoU" in run("evaluate", "--objects", "o.gpkg", "--truth", "s/truth.geojson").stdout
+    run("preview", "s/scene.tif", "o.gpkg", "--truth", "s/truth.gpkg", "-o", "picture.png")
+
+
+def test_refusals(run):
+    run("sample", "-o", "s", "--size", "32")
+    assert "--overwrite" in run("sample", "-o", "s", "--size", "32", code=2).stderr
+    run("sample", "-o", "s", "--size", "32", "--overwrite")
+    assert "EPSG:32645" in run("sample", "-o", "t", "--size", "32", "--crs", "EPSG:1", code=2).stderr

@@ -1,0 +1,36 @@
+import geopandas
+import numpy as np
+
+
+def test_a_mask_to_objects(run, make_raster):
+    mask = np.zeros((1, 60, 90), np.uint8)
+    mask[0, 10:20, 10:30] = mask[0, 40:50, 50:60] = 255
+    result = run("vectorize", make_raster(mask, name="mask.tif"), "-o", "o.geojson")
+    objects = geopandas.read_file("o.geojson")
+    assert len(objects) == 2
+    assert objects.crs.to_epsg() == 4326
+    assert "2 objects → o.geojson" in result.stderr
+    run("vectorize", "mask.tif", "-o", "large.gpkg", "--min-area-m2", "40")
+    assert len(geopandas.read_file("large.gpkg", layer="objects")) == 1
+
+
+def test_classes_by_name(run, make_raster):
+    classes = np.zeros((1, 40, 60), np.uint8)
+    classes[0, 5:15, 5:15], classes[0, 5:15, 15:30] = 1, 2
+    run("vectorize", make_raster(classes, name="classes.tif"), "-o", "o.gpkg", "--classes", "roof, road")
+    assert geopandas.read_file("o.gpkg", layer="objects")["class"].tolist() == ["roof", "road"]
+
+
+def test_refusals(run, make_raster):
+    source = make_raster(np.full((1, 40, 60), 255, np.uint8), name="mask.tif")
+    assert "does not exist" in run("vectorize", "missing.tif", "-o", "o.gpkg", code=2).stderr
+    assert ".gpkg" in run("vectorize", source, "-o", "o.kml", code=2).stderr
+    run("vectorize", source, "-o", "o.gpkg")
+    assert "already" in run("vectorize", source, "-o", "o.gpkg", code=2).stderr
+    run("vectorize", source, "-o", "o.gpkg", "--overwrite")
+
+
+def test_a_raster_without_crs(run, make_raster):
+    source = make_raster(np.full((1, 40, 60), 255, np.uint8), name="mask.tif", crs=None)
+    assert "--crs EPSG:" in run("vectorize", source, "-o", "o.gpkg", code=2).stderr
+    run("vectorize", source, "-o", "o.gpkg", "--crs", "EPSG:32633")
