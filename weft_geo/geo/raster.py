@@ -160,6 +160,11 @@ class Raster:
             valid &= np.isfinite(values).all(axis=0)
         return valid
 
+    def whole(self, bands: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Reads the whole raster: values ``[len(bands), H, W]`` and validity ``[H, W]``. For rasters that fit in memory."""
+        values = self.read(bands, 0, 0, self.info.height, self.info.width)
+        return values, self.valid(0, 0, self.info.height, self.info.width, values)
+
     def sample(self, bands: tuple[int, ...], max_side: int = 1024) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Reads the whole raster decimated, by nearest neighbour or from overviews.
 

@@ -1,0 +1,111 @@
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from weft_geo.errors import CheckpointError, ContractError, InputError, RunError, UnknownNameError, WeftGeoError
+from weft_geo.geo.contract import ModelContract
+from weft_geo.inference import CallablePredictor, load_predictor
+
+MakeOnnx = Callable[..., Path]
+CONTRACT = ModelContract(window=64, overlap=16, multiple_of=16)
+
+
+def test_an_onnx_file_brings_its_contract(make_onnx: MakeOnnx) -> None:
+    path = make_onnx(CONTRACT)
+    predictor = load_predictor(path, device="cpu")
+    assert predictor.contract == CONTRACT
+    assert (predictor.name, predictor.device, predictor.fixed_size) == ("mean of bands", "cpu", False)
+    assert predictor.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    images = np.random.default_rng(0).random((2, 3, 32, 48), np.float32) * 255
+    np.testing.assert_allclose(predictor(images), images.mean(axis=1, keepdims=True) / 255, rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_fixed_batch_is_served_in_parts(make_onnx: MakeOnnx, batch: int) -> None:
+    predictor = load_predictor(make_onnx(CONTRACT, shape=(batch, 3, 64, 64)))
+    assert predictor.fixed_size
+    images = np.random.default_rng(0).random((5, 3, 64, 64), np.float32)
+    np.testing.assert_allclose(predictor(images), images.mean(axis=1, keepdims=True) / 255, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("contract", "options", "says"),
+    [
+        (None, {}, r"does not say what it expects.*weft-geo export"),
+        (ModelContract(bands=4), {}, "takes 3 bands, but its contract says 4"),
+        (CONTRACT, {"shape": ("B", 3, 32, 32)}, "takes 32 × 32 px, but its contract says a window of 64"),
+        (CONTRACT, {"shape": ("B", 3, 64, "W")}, "takes 64 × W px"),
+        (CONTRACT, {"classes": 2}, "gives 2 channels, but its contract names 1"),
+        (CONTRACT, {"kind": TensorProto.FLOAT16}, "must take float32"),
+    ],
+)
+def test_refuses_a_model_that_contradicts_its_contract(
+    make_onnx: MakeOnnx, contract: ModelContract | None, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ContractError, match=says):
+        load_predictor(make_onnx(contract, **options))
+
+
+def test_refuses_what_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    (tmp_path / "scene.tif").touch()
+    cases: list[tuple[Path | str, type[WeftGeoError], str]] = [
+        (tmp_path / "text.onnx", CheckpointError, r"text\.onnx cannot be loaded as an ONNX model"),
+        (tmp_path / "missing.onnx", CheckpointError, "does not exist"),
+        (tmp_path / "scene.tif", CheckpointError, "is not a model; give an .onnx or .safetensors file"),
+        ("weft-enormous", UnknownNameError, "unknown model 'weft-enormous'; known: .*embedded"),
+    ]
+    for model, error, says in cases:
+        with pytest.raises(error, match=says):
+            load_predictor(model)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"device": "tpu"}, "device must be auto, cpu, cuda or cuda:N"),
+        ({"precision": "int8"}, "precision must be one of"),
+        ({"precision": "fp16"}, "runs as it was exported"),
+    ],
+)
+def test_refuses_devices_and_precisions_it_cannot_have(make_onnx: MakeOnnx, options: dict[str, str], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        load_predictor(make_onnx(CONTRACT), **options)
+
+
+def test_a_gpu_that_is_not_there_is_named(make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(InputError, match=r"has no CUDA\. Install onnxruntime-gpu"):
+        load_predictor(make_onnx(CONTRACT), device="cuda:0")
+
+
+def test_threads_come_from_the_environment(make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEFT_GEO_THREADS", "2")
+    load_predictor(make_onnx(CONTRACT), device="cpu")
+    monkeypatch.setenv("WEFT_GEO_THREADS", "many")
+    with pytest.raises(InputError, match="'many'; look at WEFT_GEO_THREADS"):
+        load_predictor(make_onnx(CONTRACT), device="cpu")
+
+
+def test_a_failing_batch_is_described(make_onnx: MakeOnnx) -> None:
+    predictor = load_predictor(make_onnx(CONTRACT), device="cpu")
+    with pytest.raises(RunError, match=r"failed on a batch of shape \[1, 2, 8, 8\]"):
+        predictor(np.zeros((1, 2, 8, 8), np.float32))
+
+
+def test_any_function_is_a_model() -> None:
+    predictor = CallablePredictor(lambda images: images[:, :1].astype(np.float64), CONTRACT)
+    assert predictor(np.ones((1, 3, 4, 4), np.float32)).dtype == np.float32
+    assert (predictor.sha256, predictor.device) == ("", "cpu")
+
+
+def test_inference_does_not_import_torch() -> None:
+    code = "import sys, weft_geo.inference; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,525 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from geopandas.testing import assert_geodataframe_equal
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
+from rasterio.features import rasterize
+from scipy import ndimage
+
+from weft_geo.errors import ContractError, CrsError, InputError, OutputExistsError, RasterError, RunError
+from weft_geo.geo.contract import ModelContract
+from weft_geo.inference import CallablePredictor, PredictReport, load_predictor, predict_scene
+
+MakeRaster = Callable[..., Path]
+Oracle = Callable[..., CallablePredictor]
+
+UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
+
+
+def constant(value: float, **contract: Any) -> CallablePredictor:
+    values = {"window": 256, "overlap": 64} | contract
+    return CallablePredictor(
+        lambda images: np.full((len(images), 1, *images.shape[2:]), value, np.float32), ModelContract(**values)
+    )
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return dataset.read(1)
+
+
+def blobs(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """uint8 [3, H, W]: smooth blobs as probabilities, the same in each band."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((height, width)), 4)
+    low, high = noise.min(), noise.max()
+    scaled = (noise - low) / max(high - low, 1e-9) * 255
+    return np.stack([scaled.astype(np.uint8)] * 3)
+
+
+# Where peers fail: see the comments.
+
+
+@pytest.mark.parametrize("overlap", [0, 64, 200])
+def test_a_constant_stays_constant_to_the_last_corner(make_raster: MakeRaster, tmp_path: Path, overlap: int) -> None:
+    """Spline blending elsewhere divides by weights near zero: whole corners come out wrong, or a frame of nodata."""
+    report = predict_scene(
+        make_raster(height=600, width=700),
+        constant(0.6),
+        mask=tmp_path / "mask.tif",
+        probability=tmp_path / "probability.tif",
+        overlap=overlap,
+    )
+    assert (read(tmp_path / "probability.tif") == 153).all()
+    assert (read(tmp_path / "mask.tif") == 1).all()
+    assert report.object_pixels == report.valid_pixels == 600 * 700
+
+
+@pytest.mark.parametrize("fixed_size", [False, True])
+@pytest.mark.parametrize("shape", [(300, 300), (400, 2500), (120, 1000), (1, 1), (31, 700), (2, 3), (257, 255)])
+def test_every_valid_pixel_is_predicted(
+    make_raster: MakeRaster, tmp_path: Path, shape: tuple[int, int], fixed_size: bool
+) -> None:
+    """Elsewhere 300×300 and 120×1000 return nothing, 400×2500 loses its last batch, a small image raises."""
+    seen: list[tuple[int, ...]] = []
+
+    def say(images: np.ndarray) -> np.ndarray:
+        seen.append(images.shape[2:])
+        return images[:, :1] / np.float32(255)
+
+    contract = ModelContract(window=256, overlap=64)
+    values = np.random.default_rng(0).integers(0, 256, (3, *shape))
+    predictor = CallablePredictor(say, contract, fixed_size=fixed_size)
+    report = predict_scene(
+        make_raster(values), predictor, objects=tmp_path / "o.gpkg", probability=tmp_path / "p.tif", threshold=1.0
+    )
+    np.testing.assert_array_equal(read(tmp_path / "p.tif"), values[0])
+    assert report.valid_pixels == shape[0] * shape[1]
+    assert all(side % 32 == 0 for window in seen for side in window)
+    assert not fixed_size or set(seen) == {(256, 256)}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+def test_values_of_any_type(make_raster: MakeRaster, tmp_path: Path, dtype: str) -> None:
+    """Scaling each tile by its own maximum makes one value mean different things; uint16 reached 11.8 elsewhere."""
+    seen: list[float] = []
+
+    def watch(images: np.ndarray) -> np.ndarray:
+        seen.extend((float(images.min()), float(images.max())))
+        return images[:, :1] / np.float32(255)
+
+    picture = blobs(200, 300)
+    picture[:, :64, :64] //= 8  # a dark corner stays dark
+    scale = {"uint8": 1.0, "uint16": 40.0, "int16": 20.0, "float32": 1e-3, "float64": 1e5}[dtype]
+    predictor = CallablePredictor(watch, ModelContract(window=64, overlap=16))
+    predict_scene(make_raster(picture * scale, dtype=dtype), predictor, probability=tmp_path / "p.tif")
+    assert min(seen) >= 0
+    assert max(seen) <= 255
+    low, high = (0, 255) if dtype == "uint8" else np.percentile(picture[0], (2, 98))
+    expected = np.clip((picture[0].astype(float) - low) / (high - low), 0, 1) * 255
+    np.testing.assert_allclose(read(tmp_path / "p.tif"), expected, atol=1.5)
+
+
+def test_no_window_setting_changes_mask_or_objects(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    scene = make_raster(blobs(333, 407), nodata=0)
+    outcomes = []
+    for window, overlap, batch_size in [(512, 128, 1), (64, 0, 3), (96, 40, 7), (48, 33, 32), (128, 16, None)]:
+        report = predict_scene(
+            scene,
+            oracle(),
+            objects=tmp_path / "objects.gpkg",
+            mask=tmp_path / "mask.tif",
+            probability=tmp_path / "probability.tif",
+            window=window,
+            overlap=overlap,
+            batch_size=batch_size,
+            overwrite=True,
+        )
+        layers = read(tmp_path / "mask.tif"), read(tmp_path / "probability.tif")
+        outcomes.append((report, *layers, geopandas.read_file(tmp_path / "objects.gpkg")))
+    first = outcomes[0]
+    assert first[0].objects is not None
+    assert first[0].objects > 10
+    for other in outcomes[1:]:
+        assert other[0].objects == first[0].objects
+        np.testing.assert_array_equal(other[1], first[1])
+        np.testing.assert_array_equal(other[2], first[2])
+        assert_geodataframe_equal(other[3], first[3])
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    window=st.sampled_from([16, 32, 48, 64]),
+    share=st.floats(0, 0.99),
+    batch_size=st.integers(1, 9),
+)
+def test_tiling_is_invisible_at_any_size(
+    make_raster: MakeRaster,
+    oracle: Oracle,
+    tmp_path: Path,
+    height: int,
+    width: int,
+    window: int,
+    share: float,
+    batch_size: int,
+) -> None:
+    values = np.random.default_rng(height * 91 + width).integers(0, 256, (3, height, width))
+    predict_scene(
+        make_raster(values),
+        oracle(),
+        mask=tmp_path / "mask.tif",
+        probability=tmp_path / "probability.tif",
+        window=window,
+        overlap=int(share * window),
+        batch_size=batch_size,
+        overwrite=True,
+    )
+    np.testing.assert_array_equal(read(tmp_path / "probability.tif"), values[0])
+    np.testing.assert_array_equal(read(tmp_path / "mask.tif"), values[0] >= 127.5)
+
+
+def test_truth_comes_back_through_an_oracle(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    truth = []
+    for row in range(0, 400, 50):
+        for col in range(0, 600, 50):
+            height, width = rng.integers(6, 40, 2)
+            truth.append(shapely.box(col + 2, row + 2, col + 2 + width, row + 2 + height))
+    picture = rasterize(truth, (400, 600), default_value=255).astype(np.uint8)
+    report = predict_scene(make_raster(np.stack([picture] * 3)), oracle(), objects=tmp_path / "objects.gpkg")
+    found = geopandas.read_file(tmp_path / "objects.gpkg")
+    assert report.objects == len(found) == len(truth)
+    inverse = ~UTM
+    in_pixels = shapely.transform(
+        found.geometry.to_numpy(), lambda xy: np.array([inverse @ tuple(point) for point in xy])
+    )
+    tree = shapely.STRtree(in_pixels)
+    for polygon in truth:
+        best = in_pixels[tree.nearest(polygon.centroid)]
+        assert polygon.intersection(best).area / polygon.union(best).area >= 0.99
+
+
+# Nodata.
+
+
+def test_windows_without_an_image_are_skipped_and_partly_valid_ones_run(
+    make_raster: MakeRaster, tmp_path: Path
+) -> None:
+    values = np.full((3, 256, 256), 200)
+    values[:, :, 96:] = 0
+    values[:, 200, 250] = 9
+    seen: list[np.ndarray] = []
+
+    def watch(images: np.ndarray) -> np.ndarray:
+        seen.extend(images.copy())
+        return np.full((len(images), 1, *images.shape[2:]), 0.8, np.float32)
+
+    contract = ModelContract(window=64, overlap=0, mean=50)
+    report = predict_scene(
+        make_raster(values, nodata=0),
+        CallablePredictor(watch, contract),
+        objects=tmp_path / "o.gpkg",
+        mask=tmp_path / "m.tif",
+        probability=tmp_path / "p.tif",
+    )
+    assert (report.windows, report.skipped, len(seen)) == (16, 7, 9)
+    assert report.objects == 2
+    half = next(window for window in seen if (window == 0).any() and (window == 150).any())
+    assert set(np.unique(half)) == {0.0, 150.0}  # nodata is filled with the mean
+    valid = values[0] != 0
+    np.testing.assert_array_equal(read(tmp_path / "m.tif"), np.where(valid, 1, 255))
+    with rasterio.open(tmp_path / "p.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(1), np.where(valid, 204, 0))
+        np.testing.assert_array_equal(dataset.dataset_mask() != 0, valid)
+
+
+def test_a_scene_without_any_image_has_no_objects(make_raster: MakeRaster, tmp_path: Path) -> None:
+    def fail(images: np.ndarray) -> np.ndarray:
+        raise AssertionError("nothing is to be predicted")
+
+    scene = make_raster(np.full((3, 40, 40), np.nan), dtype="float32")
+    predictor = CallablePredictor(fail, ModelContract())
+    report = predict_scene(scene, predictor, objects=tmp_path / "o.gpkg", mask=tmp_path / "m.tif")
+    assert (report.objects, report.windows, report.skipped, report.valid_pixels) == (0, 1, 1, 0)
+    assert (read(tmp_path / "m.tif") == 255).all()
+
+
+def test_classes_are_told_apart(make_raster: MakeRaster, tmp_path: Path) -> None:
+    values = np.zeros((3, 64, 64), int)
+    values[0, 10:20, 10:20] = 255
+    values[1, 30:40, 10:20] = 255
+    values[1, 15:20, 10:20] = 250  # less than class one
+    contract = ModelContract(window=32, overlap=8, classes=("roof", "ship"))
+    predictor = CallablePredictor(lambda images: images[:, :2] / np.float32(255), contract)
+    predict_scene(
+        make_raster(values),
+        predictor,
+        objects=tmp_path / "o.gpkg",
+        mask=tmp_path / "m.tif",
+        probability=tmp_path / "p.tif",
+    )
+    expected = np.zeros((64, 64))
+    expected[10:20, 10:20], expected[30:40, 10:20] = 1, 2
+    np.testing.assert_array_equal(read(tmp_path / "m.tif"), expected)
+    assert list(geopandas.read_file(tmp_path / "o.gpkg")["class"]) == ["roof", "ship"]
+    with rasterio.open(tmp_path / "p.tif") as dataset:
+        assert dataset.descriptions == ("roof", "ship")
+        np.testing.assert_array_equal(dataset.read(), values[:2])
+
+
+# Place.
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("EPSG:32633", UTM @ Affine.rotation(33)),
+        ("EPSG:32633", Affine(0.5, 0, 500_000, 0, 0.5, 5_000_000)),
+        ("EPSG:4326", Affine(1e-5, 0, 15, 0, -1e-5, 47)),
+        ("EPSG:3857", Affine(0.3, 0, 1.6e6, 0, -0.3, 6e6)),
+    ],
+    ids=["rotated", "south-up", "geographic", "web mercator"],
+)
+def test_layers_lie_where_the_scene_lies(
+    make_raster: MakeRaster, oracle: Oracle, tmp_path: Path, crs: str, transform: Affine
+) -> None:
+    values = np.zeros((3, 80, 90), int)
+    values[:, 20:40, 30:70] = 255
+    predict_scene(
+        make_raster(values, crs=crs, transform=transform),
+        oracle(),
+        objects=tmp_path / "o.gpkg",
+        mask=tmp_path / "m.tif",
+    )
+    found = geopandas.read_file(tmp_path / "o.gpkg")
+    assert found.crs.to_string() == crs
+    corners = [transform @ corner for corner in ((30, 20), (70, 20), (70, 40), (30, 40))]
+    truth = shapely.Polygon(corners)
+    assert found.geometry[0].symmetric_difference(truth).area < 1e-6 * truth.area
+    with rasterio.open(tmp_path / "m.tif") as dataset:
+        assert dataset.transform.almost_equals(transform)
+        assert dataset.crs.to_string() == crs
+
+
+def test_a_scene_without_a_crs_needs_one(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    scene = make_raster(crs=None)
+    with pytest.raises(CrsError, match=r"scene\.tif has no CRS.*--crs EPSG:…"):
+        predict_scene(scene, oracle(), objects=tmp_path / "o.gpkg")
+    predict_scene(scene, oracle(), objects=tmp_path / "o.gpkg", crs="EPSG:32633")
+    assert geopandas.read_file(tmp_path / "o.gpkg").crs.to_epsg() == 32633
+    report = predict_scene(make_raster(), oracle(), mask=tmp_path / "m.tif", crs="EPSG:32634")
+    assert report.warnings == ("scene.tif says EPSG:32633; EPSG:32634 is used instead",)
+
+
+def test_a_plain_picture_needs_a_place(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    picture = make_raster(crs=None, transform=Affine.identity(), driver="PNG", name="photo.png")
+    with pytest.raises(CrsError, match="neither a CRS nor a transform"):
+        predict_scene(picture, oracle(), objects=tmp_path / "o.gpkg")
+    predict_scene(picture, oracle(), objects=tmp_path / "o.gpkg", mask=tmp_path / "m.tif", crs="EPSG:3857")
+
+
+@pytest.mark.parametrize(
+    ("gsd", "model_gsd_m", "side"),
+    [
+        ("auto", 1.0, 100),
+        ("auto", 0.6, 200),
+        ("auto", None, 200),
+        ("native", 1.0, 200),
+        (0.25, None, 400),
+        ("2", 0.5, 50),
+    ],
+)
+def test_the_scene_is_resampled_to_the_models_ground_sampling_distance(
+    make_raster: MakeRaster,
+    oracle: Oracle,
+    tmp_path: Path,
+    gsd: str | float,
+    model_gsd_m: float | None,
+    side: int,
+) -> None:
+    values = np.zeros((3, 200, 200), int)
+    values[:, 40:120, 80:160] = 255
+    report = predict_scene(
+        make_raster(values), oracle(gsd_m=model_gsd_m), objects=tmp_path / "o.gpkg", mask=tmp_path / "m.tif", gsd=gsd
+    )
+    assert (report.height, report.width) == (side, side)
+    assert bool(report.warnings) == (side != 200)
+    found = geopandas.read_file(tmp_path / "o.gpkg").geometry[0]
+    truth = shapely.box(*(UTM @ (80, 120)), *(UTM @ (160, 40)))
+    assert found.intersection(truth).area / found.union(truth).area > 0.97
+    with rasterio.open(tmp_path / "m.tif") as dataset:
+        assert dataset.bounds == pytest.approx((500_000, 4_999_900, 500_100, 5_000_000))
+
+
+def test_an_area_of_interest_restricts_the_work(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    scene = make_raster(np.full((3, 300, 400), 255))
+    triangle = shapely.Polygon([UTM @ (100, 50), UTM @ (300, 50), UTM @ (100, 250)])
+    geopandas.GeoDataFrame(geometry=[triangle], crs=32633).to_crs(4326).to_file(tmp_path / "area.gpkg")
+    report = predict_scene(
+        scene, oracle(), objects=tmp_path / "o.gpkg", mask=tmp_path / "m.tif", aoi=tmp_path / "area.gpkg"
+    )
+    assert (report.height, report.width) == pytest.approx((200, 200), abs=1)
+    assert report.skipped >= 3
+    assert report.valid_pixels == pytest.approx(20_000, rel=0.01)
+    found = geopandas.read_file(tmp_path / "o.gpkg").geometry[0]
+    assert found.intersection(triangle).area / found.union(triangle).area > 0.98
+    box = ",".join(map(str, triangle.bounds))
+    report = predict_scene(scene, oracle(), mask=tmp_path / "m2.tif", aoi=box)
+    assert (report.height, report.width, report.valid_pixels) == (200, 200, 40_000)
+
+
+def test_bands_are_chosen_or_given(make_raster: MakeRaster, tmp_path: Path) -> None:
+    values = np.stack([np.full((40, 40), value) for value in (10, 20, 30, 40)])
+    colors = (ColorInterp.undefined, ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+    scene = make_raster(values, colors=colors)
+    seen: list[list[float]] = []
+
+    def watch(images: np.ndarray) -> np.ndarray:
+        seen.append(images.mean(axis=(0, 2, 3)).tolist())
+        return images[:, :1] / np.float32(255)
+
+    predictor = CallablePredictor(watch, ModelContract())
+    predict_scene(scene, predictor, mask=tmp_path / "m.tif")
+    predict_scene(scene, predictor, mask=tmp_path / "m.tif", bands="4,1,1", overwrite=True)
+    assert seen == [[20, 30, 40], [40, 10, 10]]
+    with pytest.raises(ContractError, match="takes 3 bands"):
+        predict_scene(make_raster(bands=2, name="two.tif"), predictor, mask=tmp_path / "n.tif")
+
+
+# Failures.
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda images: images, r"answered \(1, 3, 64, 64\), expected \(1, 1, 64, 64\)"),
+        (lambda images: images[:, :1] * np.nan, "which are no probabilities, in the window at row 0, column 0"),
+        (lambda images: images[:, :1] * 0 + np.inf, "answered inf to inf"),
+        (lambda images: images[:, :1] * 0 + 1.5, "answered 1.5 to 1.5"),
+    ],
+)
+def test_a_model_that_answers_nonsense_fails_the_run(
+    make_raster: MakeRaster, tmp_path: Path, answer: Callable[[np.ndarray], np.ndarray], says: str
+) -> None:
+    scene = make_raster(100)
+    predictor = CallablePredictor(answer, ModelContract(window=64, overlap=0), fixed_size=True)
+    outputs = {"objects": tmp_path / "o.gpkg", "mask": tmp_path / "m.tif", "probability": tmp_path / "p.tif"}
+    with pytest.raises(RunError, match=says):
+        predict_scene(scene, predictor, **outputs, batch_size=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_run_that_stops_half_way_leaves_nothing_and_spares_what_was_there(
+    make_raster: MakeRaster, tmp_path: Path, error: type[BaseException]
+) -> None:
+    scene = make_raster(height=600, width=64)
+    calls = []
+
+    def stop(images: np.ndarray) -> np.ndarray:
+        calls.append(1)
+        if len(calls) == 5:
+            raise error
+        return images[:, :1] / np.float32(255)
+
+    (tmp_path / "m.tif").write_text("old")
+    outputs = {"objects": tmp_path / "o.gpkg", "mask": tmp_path / "m.tif", "probability": tmp_path / "p.tif"}
+    with pytest.raises(error):
+        predict_scene(scene, CallablePredictor(stop, ModelContract(window=64, overlap=0)), **outputs, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tif", "scene.tif"]
+    assert (tmp_path / "m.tif").read_text() == "old"
+
+
+def test_a_damaged_scene_fails_with_the_rows(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    scene = make_raster(height=512, width=256, tiled=True, blockxsize=64, blockysize=64)
+    scene.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
+    with pytest.raises(RunError, match=r"scene\.tif cannot be read in rows"):
+        predict_scene(scene, oracle(), objects=tmp_path / "o.gpkg", mask=tmp_path / "m.tif")
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
+def test_outputs_are_checked_before_any_work(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    scene = make_raster()
+    (tmp_path / "there.tif").touch()
+    (tmp_path / "there.gpkg").touch()
+    cases: list[tuple[dict[str, Any], type[InputError], str]] = [
+        ({}, InputError, "at least one of objects, mask and probability"),
+        ({"mask": tmp_path / "there.tif"}, OutputExistsError, "already there"),
+        ({"objects": tmp_path / "there.gpkg"}, OutputExistsError, "already there"),
+        ({"mask": scene, "overwrite": True}, InputError, "is the scene itself"),
+        ({"mask": tmp_path / "a.tif", "probability": tmp_path / "a.tif"}, InputError, "the same path"),
+        ({"mask": tmp_path / "a.png"}, InputError, "must end in .tif"),
+        ({"mask": tmp_path / "none" / "a.tif"}, InputError, "does not exist"),
+        ({"objects": tmp_path / "a.gpkg", "overlap": 64}, InputError, "overlap must be"),
+        ({"objects": tmp_path / "a.gpkg", "window": 65}, InputError, "multiple of 16"),
+        ({"objects": tmp_path / "a.gpkg", "batch_size": 0}, InputError, "batch size must be"),
+        ({"objects": tmp_path / "a.gpkg", "threshold": 1.5}, InputError, "threshold"),
+        ({"objects": tmp_path / "a.gpkg", "gsd": "fine"}, InputError, "gsd must be"),
+    ]
+    before = sorted(tmp_path.iterdir())
+    for arguments, error, says in cases:
+        with pytest.raises(error, match=says):
+            predict_scene(scene, oracle(), **arguments)
+    with pytest.raises(RasterError, match="does not exist"):
+        predict_scene(tmp_path / "absent.tif", oracle(), mask=tmp_path / "a.tif")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_fixed_model_refuses_other_windows(
+    make_raster: MakeRaster, make_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    contract = ModelContract(window=64, overlap=16)
+    predictor = load_predictor(make_onnx(contract, shape=(1, 3, 64, 64)), device="cpu")
+    with pytest.raises(InputError, match="takes windows of 64 px and no others, got 128"):
+        predict_scene(make_raster(), predictor, mask=tmp_path / "m.tif", window=128)
+    report = predict_scene(make_raster(), predictor, mask=tmp_path / "m.tif", batch_size=3)
+    assert report.valid_pixels == 64 * 96
+
+
+# Report.
+
+
+def test_progress_counts_to_the_end(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    events: list[tuple[str, str, int, int, str]] = []
+    report = predict_scene(
+        make_raster(bands=1, height=200, width=300),
+        oracle(),
+        objects=tmp_path / "o.gpkg",
+        mask=tmp_path / "m.tif",
+        progress=lambda *event: events.append(event),
+    )
+    kinds = [event[0] for event in events]
+    assert (kinds[0], kinds[1], kinds[-1]) == ("start", "warning", "done")
+    assert "one band" in events[1][4]
+    counts = [done for kind, stage, done, total, _ in events if kind == "progress" and stage == "predict"]
+    assert counts == sorted(counts)
+    assert counts[-1] == report.windows == events[0][3]
+    assert events[-1][4] == f"{report.objects} objects"
+    assert report.seconds >= report.model_seconds > 0
+    assert report.read_seconds > 0
+    assert report.peak_memory_bytes > 10e6
+
+
+def test_the_same_scene_twice_gives_the_same_bytes_of_mask(
+    make_raster: MakeRaster, oracle: Oracle, tmp_path: Path
+) -> None:
+    def run(name: str) -> PredictReport:
+        return predict_scene(make_raster(blobs(100, 120)), oracle(), mask=tmp_path / name)
+
+    run("one.tif")
+    run("two.tif")
+    np.testing.assert_array_equal(read(tmp_path / "one.tif"), read(tmp_path / "two.tif"))
+
+
+# Real scenes.
+
+
+def test_a_four_band_scene(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+    scene = real_data("scenes/naip_2017_4band.tif")
+    predictor = CallablePredictor(
+        lambda images: np.clip(images[:, :1] / np.float32(255), 0, 1), ModelContract(window=256, overlap=64)
+    )
+    report = predict_scene(scene, predictor, probability=tmp_path / "p.tif", mask=tmp_path / "m.tif", threshold=0.7)
+    assert (report.height, report.width) == (724, 934)
+    assert "has 4 bands" in report.warnings[0]
+    with rasterio.open(scene) as dataset:
+        np.testing.assert_array_equal(read(tmp_path / "p.tif"), dataset.read(1))
+        assert report.valid_pixels == int((dataset.dataset_mask() != 0).sum())
+
+
+def test_a_striped_scene_with_nodata(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+    scene = real_data("scenes/neon_harv_022.tif")
+    predictor = CallablePredictor(lambda images: images[:, :1] / np.float32(255), ModelContract(gsd_m=0.3))
+    report = predict_scene(scene, predictor, probability=tmp_path / "p.tif")
+    assert (report.height, report.width) == (133, 133)
+    assert "the model expects 0.3 m" in report.warnings[0]
