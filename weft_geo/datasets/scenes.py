@@ -1,0 +1,106 @@
+"""Your own rasters and your own polygons, held in memory at the ground sampling distance that a model is trained at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.features import rasterize
+
+from weft_geo.errors import VectorError
+from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.ground import choose_resampling
+from weft_geo.geo.normalize import measure_normalizer, select_bands
+from weft_geo.geo.raster import open_raster
+
+IGNORE = 255
+BANDS = 3
+
+
+@dataclass(frozen=True)
+class LabelledScene:
+    """A scene and what is known of each of its pixels.
+
+    Attributes:
+        name: for messages and splits.
+        image: uint8 [3, H, W], red, green, blue.
+        labels: uint8 [H, W]: 0 background, 1 object, 255 unknown (nodata).
+        gsd_m: metres per pixel on the ground.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    gsd_m: float
+
+
+def load_scene(image: str | Path, polygons: str | Path, gsd_m: float) -> LabelledScene:
+    """Read a raster and its polygons at a ground sampling distance.
+
+    Args:
+        image: a raster with a CRS and at least three bands.
+        polygons: a vector layer in any CRS and format that OGR reads; everything in it is an object.
+        gsd_m: metres per pixel on the ground; the raster is resampled to it.
+
+    Raises:
+        VectorError: the layer cannot be read, has no CRS, or has no polygon that meets the raster.
+        RasterError, CrsError: the raster cannot be read or placed.
+    """
+    contract = ModelContract(bands=BANDS, gsd_m=gsd_m)
+    with open_raster(image) as source:
+        bands, _ = select_bands(source.info, BANDS)
+        normalizer = measure_normalizer(source, bands, contract)
+        change = choose_resampling(source.info.pixel, gsd_m, None)
+        if change is None:
+            info, values, valid = source.info, *source.whole(bands)
+        else:
+            with source.resampled(change) as raster:
+                info, values, valid = raster.info, *raster.whole(bands)
+    labels = burn_objects(polygons, info.height, info.width, info.transform, info.required_crs)
+    labels[~valid] = IGNORE
+    scaled = normalizer(values, valid).round().astype(np.uint8)
+    return LabelledScene(Path(image).stem, scaled, labels, gsd_m)
+
+
+def burn_objects(polygons: str | Path, height: int, width: int, transform: Affine, crs: CRS) -> NDArray[np.uint8]:
+    """Burn a polygon layer into a grid: uint8 [height, width], 1 inside objects.
+
+    Where two objects touch, the pixels along their border stay background, so that a model can learn to part them.
+
+    Raises:
+        VectorError: as for `load_scene`.
+    """
+    try:
+        layer = gpd.read_file(polygons)
+    except Exception as error:  # pyogrio raises many kinds for one reason: OGR cannot read the file
+        raise VectorError(f"{polygons} cannot be read as a vector layer: {error}") from error
+    if layer.crs is None:
+        raise VectorError(f"{polygons} has no CRS, so its polygons cannot be laid over the raster; assign one first")
+    shapes = layer.to_crs(crs).geometry
+    shapes = shapes[shapes.geom_type.isin(("Polygon", "MultiPolygon")) & ~shapes.is_empty]
+    numbered = ((shape, number) for number, shape in enumerate(shapes, start=1))
+    numbers: NDArray[np.int32] = (
+        rasterize(numbered, out_shape=(height, width), transform=transform, dtype=np.int32)
+        if len(shapes)
+        else np.zeros((height, width), np.int32)
+    )
+    if not numbers.any():
+        raise VectorError(f"no polygon of {polygons} meets the raster; are both of the same place?")
+    return np.where(_touches_another(numbers), 0, numbers > 0).astype(np.uint8)
+
+
+def _touches_another(numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """[H, W]: pixels of an object with a pixel of another object among their four neighbours."""
+    touching = np.zeros(numbers.shape, bool)
+    for axis in (0, 1):
+        one = np.moveaxis(numbers, axis, 0)
+        meet = (one[1:] != one[:-1]) & (one[1:] > 0) & (one[:-1] > 0)
+        flagged = np.moveaxis(touching, axis, 0)
+        flagged[1:] |= meet
+        flagged[:-1] |= meet
+    return touching

@@ -1,0 +1,68 @@
+"""The Lightning task that trains a Weft."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+
+from weft_geo.models.weft import Weft
+from weft_geo.trainers.losses import LossConfig, MaskLoss
+from weft_geo.trainers.metrics import PixelScores
+from weft_geo.trainers.optimizer import OptimizerConfig, build_optimizer
+
+
+class SegmentationTask(L.LightningModule):
+    """Trains the mask decoder's queries and whatever else of a Weft is trainable.
+
+    Batches are dicts in torchgeo's manner: "image" float32 [B, C, H, W] on 0…255, "mask" int64 [B, H, W] of class numbers with
+    255 where there is no label. The task normalises images as the model's contract says.
+
+    Args:
+        model: what to train.
+        loss: weights and points of the loss.
+        optimizer: the regime.
+    """
+
+    def __init__(self, model: Weft, loss: LossConfig | None = None, optimizer: OptimizerConfig | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = MaskLoss(model.config.num_classes, loss)
+        self.optimizer_config = optimizer or OptimizerConfig()
+        self.scores = PixelScores(model.config.num_classes)
+        self.register_buffer("mean", torch.tensor(model.contract.means)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(model.contract.stds)[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images on 0…255 [B, C, H, W] → probabilities [B, K, H, W]."""
+        return self.model.probabilities(self.normalize(images))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """(images − mean) / std."""
+        return (images - self.mean) / self.std
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The loss of one batch."""
+        losses = self.loss(self.model(self.normalize(batch["image"])), batch["mask"])
+        self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=len(batch["image"]))
+        self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        return losses["loss"]
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Count the pixels of one batch."""
+        self.scores.update(self(batch["image"]).argmax(dim=1), batch["mask"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log mIoU and the IoU of every class of objects."""
+        iou = self.scores.compute()
+        self.log("val/miou", iou.nanmean(), prog_bar=True)
+        for name, value in zip(self.model.config.classes, iou[1:], strict=True):
+            self.log(f"val/iou/{name}", value, prog_bar=True)
+        self.scores.reset()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with its schedule, stepped once an iteration."""
+        optimizer, schedule = build_optimizer(self.model, self.optimizer_config)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
