@@ -45,7 +45,7 @@ def exact_measures(polygons: Polygons, measures: Measures, ground: Ground) -> tu
     return area, perimeter
 
 
-def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float, nodes: Ints) -> Polygons:
+def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float, nodes: Ints | None) -> Polygons:
     """Simplify groups of touching objects so that they keep the edges they share.
 
     Visvalingam and Whyatt's method on the coverage (shapely's `coverage_simplify`): a vertex goes when the triangle it
@@ -56,13 +56,14 @@ def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float
         group: [objects] objects with the same number touch.
         ground: where the pixels lie.
         tolerance_m: in metres.
-        nodes: [m, 2] grid columns and rows where outlines of different objects may meet.
+        nodes: [m, 2] grid columns and rows where pixel outlines of different objects may meet; None if they have all
+            their common points already, as sub-pixel outlines do.
 
     Returns:
         The same objects with fewer points. A group that would not stay valid is left as it is.
     """
     several = np.bincount(group)[group] > 1
-    if several.any():
+    if nodes is not None and several.any():
         polygons = _split_at(polygons, nodes, several)
     shapes = polygons.to_shapely()
     order = np.argsort(group, kind="stable")

@@ -8,7 +8,7 @@ Batches of objects stream into a temporary folder beside the output, which is re
 | .fgb | FlatGeobuf, R-tree | .fgb.json beside | the R-tree orders the file by place; sort by `id` for the usual order |
 | .parquet | GeoParquet 1.1, bbox column | inside, key `weft_geo.provenance` | |
 | .geojson | RFC 7946 | .geojson.json beside | always WGS 84, counter-clockwise shells, 7 digits |
-| .shp | ESRI Shapefile | .shp.json beside | 2 GB a part; field names of ten letters: `touches_edge` is `touch_edge`, `touches_nodata` is `touch_nod`, `perimeter_m` is `perim_m` |
+| .shp | ESRI Shapefile | .shp.json beside | 2 GB a part; ten letters a field name (see `SHAPEFILE_FIELDS`) |
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class LayerFile:
         # The file that carries the output's name comes last: while it is not there, nothing claims to be finished.
         for item in sorted(made, key=lambda item: item.name == self.path.name):
             if item.is_file():
-                os.replace(item, self.path.parent / item.name)
+                item.replace(self.path.parent / item.name)
         self.discard()
 
 

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 EXACT_EXTENT_M = 5_000.0
 """Objects longer than this are measured edge by edge on the ellipsoid; smaller ones by the metric at their centre,
-which agrees to better than 1e-6 (the scale of a projection varies over an object by the square of its size over the Earth's radius)."""
+which agrees to better than 1e-6 (what is left is of second order in the object's size over the Earth's radius)."""
 
 
 class Ground:
@@ -113,7 +113,7 @@ class Ground:
         return np.stack([flat * np.cos(lam), flat * np.sin(lam), normal * (1 - self.geod.es) * np.sin(phi)], axis=-1)
 
     def exact(self, geometry: shapely.Geometry) -> tuple[float, float]:
-        """Area in m² and length of the shells in m of one geometry in CRS coordinates, edge by edge on the ellipsoid."""
+        """Area in m² and length of the shells in m of one geometry in CRS coordinates, edge by edge."""
         area, perimeter = 0.0, 0.0
         for part in shapely.get_parts(geometry):
             for k, ring in enumerate(shapely.get_rings(part)):

@@ -45,9 +45,7 @@ class ObjectScores:
     area_iou: float
 
 
-def match_objects(
-    predicted: geopandas.GeoDataFrame, truth: geopandas.GeoDataFrame, iou: float = 0.5
-) -> ObjectScores:
+def match_objects(predicted: geopandas.GeoDataFrame, truth: geopandas.GeoDataFrame, iou: float = 0.5) -> ObjectScores:
     """Pair predicted with true objects, one to one, best IoU first.
 
     Both layers are brought into one equal-area frame (Lambert azimuthal, centred on them), so that they may come in
@@ -162,4 +160,3 @@ def _repair(shapes: Shapes) -> Shapes:
         parts = shapely.get_parts(shapely.get_parts(fixed[k]))
         fixed[k] = shapely.multipolygons(parts[shapely.get_type_id(parts) == POLYGON])
     return np.asarray(fixed[shapely.area(fixed) > 0], dtype=object)
-

@@ -24,7 +24,7 @@ class VectorOptions:
         min_area_m2: objects smaller than this are dropped (0 keeps all).
         min_hole_m2: holes smaller than this are filled (0 keeps all).
         simplify_m: tolerance of the simplification (0 leaves the outline as it is): a vertex goes when the triangle
-            it makes with its neighbours has less area than the square of this. Touching objects keep the edges they share.
+            it makes with its neighbours has less area than the square of this. Touching objects keep shared edges.
         regularize: give objects right angles, where that changes them little.
         connectivity: 8 joins object pixels over corners, 4 over edges alone.
 

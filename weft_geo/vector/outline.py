@@ -20,6 +20,9 @@ Bools = npt.NDArray[np.bool_]
 END, BOTTOM = 1, 2
 """Bits of a corner's kind: it closes a run (else opens one); it lies on the run's lower side (else on its upper)."""
 
+ACROSS, ALONG = 4, 5
+"""Kinds of a crossing of the threshold: between two pixels of a row, or of a column."""
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -170,6 +173,13 @@ def max_runs(values: npt.NDArray[np.generic], runs: Runs, first_row: int) -> npt
     """Greatest of a raster's values inside each run; arguments as for `sum_runs`."""
     bounds = _bounds(values, runs, first_row)
     return np.asarray(np.maximum.reduceat(values.reshape(-1), bounds)[::2], float) if len(runs) else np.zeros(0)
+
+
+def run_at(runs: Runs, row: Ints, col: Ints) -> Ints:
+    """The run that some pixels lie in; each has to lie in one."""
+    pitch = int(runs.end.max(initial=0)) + 1
+    base = runs.row[0] if len(runs) else 0
+    return np.searchsorted((runs.row - base) * pitch + runs.start, (row - base) * pitch + col, side="right") - 1
 
 
 def _bounds(values: npt.NDArray[np.generic], runs: Runs, first_row: int) -> Ints:

@@ -148,9 +148,7 @@ def vectorize_raster(
 
 
 @contextmanager
-def _open(
-    path: str | os.PathLike[str], crs: Any, classes: Sequence[str] | None
-) -> Iterator[tuple[Raster, Source]]:
+def _open(path: str | os.PathLike[str], crs: Any, classes: Sequence[str] | None) -> Iterator[tuple[Raster, Source]]:
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), open_raster(str(path), crs) as opened:
         with rasterio.open(path) as dataset:
             tags, descriptions = dataset.tags(), dataset.descriptions

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from weft_geo.vector.outline import BOTTOM, END, Ints
+from weft_geo.vector.outline import BOTTOM, END, Bools, Ints
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +40,9 @@ class Rings:
     area_px: Ints
 
 
-def link_rings(component: Ints, row: Ints, col: Ints, kind: npt.NDArray[np.uint8], join_corners: bool) -> Rings:
+def link_rings(
+    component: Ints, row: Ints, col: Ints, kind: npt.NDArray[np.uint8], joined: Bools | None = None
+) -> Rings:
     """Link corners into rings.
 
     Args:
@@ -48,8 +50,9 @@ def link_rings(component: Ints, row: Ints, col: Ints, kind: npt.NDArray[np.uint8
         row: [n] grid line.
         col: [n] grid column.
         kind: [n] bits `END` and `BOTTOM` of `weft_geo.vector.outline`.
-        join_corners: pixels that touch by a corner alone are one (8-connected rings, which pass such a point twice
-            and are fit for sub-pixel outlines alone); otherwise they are apart, and every ring is simple.
+        joined: [n] at which corners the pixels that touch by it alone are one; at the others they are apart. Such
+            rings may pass a point twice, and are fit for sub-pixel outlines alone. None: they are apart, and rings are
+            cut so that every one is simple.
 
     Returns:
         All rings.
@@ -76,7 +79,7 @@ def link_rings(component: Ints, row: Ints, col: Ints, kind: npt.NDArray[np.uint8
     doubled = np.flatnonzero((along[second[:-1]] >> 1) == (along[first[1:]] >> 1))
     ring, place = _rank(_successor(arrives, leaves))
     if len(doubled):
-        swap = doubled if join_corners else doubled[ring[doubled] == ring[doubled + 1]]
+        swap = doubled[ring[doubled] == ring[doubled + 1] if joined is None else joined[second[doubled]]]
         if len(swap):
             falling = starts[swap + 1]  # the two pixels lie along the main diagonal: both corners start an edge
             for edges, chosen in ((arrives, swap[falling]), (leaves, swap[~falling])):

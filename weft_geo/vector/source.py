@@ -9,8 +9,8 @@
 | integers up to 31 | a class map whose classes bear their numbers as names |
 | uint8 above that | probabilities × 255, of which a mask of 0 and 255 is the plainest |
 
-Both tags are those that `weft-geo predict --mask` and `--probability` write. Pixels that the raster declares invalid (by
-nodata, mask band, alpha, or NaN) belong to no object. A nodata value of 0 in a mask or class map means the background.
+Both tags are those that `weft-geo predict --mask` and `--probability` write. Pixels that the raster declares invalid
+(by nodata, mask band, alpha, or NaN) belong to no object. A nodata value of 0 in a mask means the background.
 """
 
 from __future__ import annotations
@@ -73,14 +73,16 @@ class Source:
             InputError: its shape or type is unusable.
         """
         if array.ndim not in (2, 3) or not array.size:
-            raise InputError(f"an array of shape {array.shape} came; expected [height, width] or [classes, height, width]")
+            raise InputError(
+                f"an array of shape {array.shape} came; expected [height, width] or [classes, height, width]"
+            )
         values = array[None] if array.ndim == 2 else array
         tops = (int(some.max()) for some in values) if values.dtype.kind in "iu" else ()
         meaning = find_meaning("the array", values.dtype, len(values), {}, None, classes, tops)
 
         def read(top: int, rows: int) -> tuple[Values, Bools | None]:
             some = values[:, top : top + rows]
-            return some, np.isfinite(some).all(axis=0) if some.dtype.kind == "f" else None
+            return some, np.asarray(np.isfinite(some).all(axis=0)) if some.dtype.kind == "f" else None
 
         width = values.shape[2]
         return cls("the array", (values.shape[1], width), meaning, read, max(1, LOT_PIXELS // width))
@@ -107,7 +109,9 @@ class Source:
         info = raster.info
         bands = tuple(k + 1 for k, color in enumerate(info.colors) if color != "alpha")
         if {"red", "green", "blue"} <= set(info.colors):
-            raise RasterError(f"{info.name} is an image, not a mask or a probability raster; use weft-geo predict for it")
+            raise RasterError(
+                f"{info.name} is an image, not a mask or a probability raster; use weft-geo predict for it"
+            )
         # Whole blocks, so that none is decoded twice.
         block = info.block_shape[0]
         rows = max(block, LOT_PIXELS // max(info.width, 1) // block * block)
@@ -122,10 +126,19 @@ class Source:
 
         def tops() -> Iterator[int]:
             for top in range(0, info.height, rows):
-                yield int(read(top, min(rows, info.height - top))[0].max())
+                values, valid = read(top, min(rows, info.height - top))
+                yield int((values if valid is None else values[:, valid]).max(initial=0))
 
         dtype = np.dtype(info.dtype)
-        meaning = find_meaning(info.name, dtype, len(bands), tags or {}, [descriptions[k - 1] for k in bands if k <= len(descriptions)], classes, tops())
+        meaning = find_meaning(
+            info.name,
+            dtype,
+            len(bands),
+            tags or {},
+            [descriptions[k - 1] for k in bands if k <= len(descriptions)],
+            classes,
+            tops(),
+        )
         background_is_nodata = info.nodata == 0 and dtype.kind in "iub" and not info.masked
         return cls(info.name, (info.height, info.width), meaning, read, rows)
 
@@ -144,7 +157,7 @@ class Source:
                 yield self._probability_strip(values, valid, threshold)
 
     def _class_strip(self, values: Values, valid: Bools | None) -> Strip:
-        if values.dtype.kind == "i" and values.min() < 0 or values.dtype != np.bool_ and self._beyond(values, valid):
+        if values.dtype != np.bool_ and self._beyond(values, valid):
             raise InputError(
                 f"{self.name} has values outside 0…{len(self.meaning.names)}; name as many classes as it has, "
                 "or declare other values as nodata"
@@ -153,14 +166,16 @@ class Source:
         return mask_strip(Strip(classes), valid)
 
     def _beyond(self, values: Values, valid: Bools | None) -> bool:
-        most = values.max()
-        if most <= len(self.meaning.names):
+        most = len(self.meaning.names)
+        if values.min() >= 0 and values.max() <= most:
             return False
-        return valid is None or bool((values[valid] > len(self.meaning.names)).any())
+        known = values if valid is None else values[valid]
+        return bool(((known < 0) | (known > most)).any())
 
     def _probability_strip(self, values: Values, valid: Bools | None, threshold: float) -> Strip:
         if values.dtype.kind == "f":
-            low, high = (np.nanmin(values), np.nanmax(values)) if np.isfinite(values).any() else (0.0, 0.0)
+            known = values if valid is None or valid.all() else values[:, valid]
+            low, high = known.min(initial=0), known.max(initial=0)
             if low < -1e-3 or high > 1 + 1e-3:
                 raise InputError(
                     f"{self.name} has values from {low:g} to {high:g}; probabilities lie in 0…1. "
@@ -219,7 +234,9 @@ def find_meaning(
         return Meaning("classes", tuple(str(k + 1) for k in range(top)) if classes is None else tuple(classes))
     if dtype == np.uint8:
         return Meaning("probability", _names(name, classes, 1), 255.0)
-    raise InputError(f"{name} holds {dtype} up to {top} or more; name the classes, or give uint8 or float probabilities")
+    raise InputError(
+        f"{name} holds {dtype} up to {top} or more; name the classes, or give uint8 or float probabilities"
+    )
 
 
 def _names(name: str, classes: Sequence[str] | None, bands: int) -> tuple[str, ...]:
@@ -245,16 +262,16 @@ def probability_strip(probability: Values, threshold: float, scale: float = 1.0)
     least = threshold * scale if probability.dtype.kind == "f" else max(1, int(np.ceil(threshold * scale - 1e-9)))
     if len(probability) == 1:
         score = probability[0]
-        return Strip((score >= least).view(np.uint8), score, scale)
+        return Strip((score >= least).view(np.uint8), score, scale, probability=probability)
     if probability.dtype.kind == "f":
         probability = np.nan_to_num(probability, nan=-1.0)
     score = probability.max(axis=0)
     classes = np.where(score >= least, probability.argmax(axis=0) + 1, 0).astype(np.uint8)
-    return Strip(classes, score, scale)
+    return Strip(classes, score, scale, probability=probability)
 
 
 def mask_strip(strip: Strip, valid: Bools | None) -> Strip:
     """A strip whose invalid pixels belong to no object."""
     if valid is None or valid.all():
         return strip
-    return Strip(strip.classes * valid, strip.score, strip.scale, ~valid)
+    return Strip(strip.classes * valid, strip.score, strip.scale, ~valid, strip.probability)

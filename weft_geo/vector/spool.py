@@ -1,7 +1,7 @@
 """Finished objects wait on disk until all are known, and leave in the order of their first pixels.
 
-An object is finished when its last row has passed, so a long one comes late. Its number and its place in the layer go by
-its first pixel all the same. In memory stay sixteen bytes an object.
+An object is finished when its last row has passed, so a long one comes late. Its number and its place in the layer go
+by its first pixel all the same. In memory stay sixteen bytes an object.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute  # noqa: F401  (makes pa.compute available)
+import pyarrow.compute  # makes pa.compute available
 
 from weft_geo.vector.outline import Ints
 
@@ -68,7 +68,7 @@ class Spool:
         order = np.argsort(np.concatenate(self._keys), kind="stable")
         volume = np.cumsum(np.concatenate(self._bytes)[order] + 64)
         with pa.OSFile(str(self.path), "rb") as source, pa.ipc.open_file(source) as reader:
-            begin, held = 0, {}
+            begin, held = 0, dict[int, pa.RecordBatch]()
             while begin < len(order):
                 before = int(volume[begin - 1]) if begin else 0
                 end = int(np.searchsorted(volume, before + BATCH_BYTES, side="right"))

@@ -15,9 +15,26 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from weft_geo.vector.outline import BOTTOM, END, Bools, Ints, Runs, connected, find_corners, find_runs, max_runs, sum_runs, touching
+from weft_geo.vector.outline import (
+    ACROSS,
+    ALONG,
+    BOTTOM,
+    END,
+    Bools,
+    Ints,
+    Runs,
+    connected,
+    find_corners,
+    find_runs,
+    max_runs,
+    run_at,
+    sum_runs,
+    touching,
+)
+from weft_geo.vector.subpixel import find_crossings
 
-CORNER = np.dtype([("component", "i8"), ("row", "i4"), ("col", "i4"), ("kind", "u1")])
+CORNER = np.dtype([("component", "i8"), ("row", "i4"), ("col", "i4"), ("kind", "u1"), ("offset", "f4")])
+"""One mark of an outline: a corner, or (for sub-pixel outlines) a crossing, which alone has an offset."""
 PART = np.dtype(
     [
         ("component", "i8"),
@@ -42,12 +59,34 @@ class Strip:
         score: [rows, width] probabilities, or None where every object pixel counts as certain.
         scale: what `score` is divided by to lie in [0, 1].
         invalid: bool [rows, width] pixels without data, or None where all have some.
+        probability: [K, rows, width] in the unit of `scale`, needed for sub-pixel outlines; None puts them halfway.
     """
 
     classes: npt.NDArray[np.uint8]
     score: npt.NDArray[np.generic] | None = None
     scale: float = 1.0
     invalid: Bools | None = None
+    probability: npt.NDArray[np.generic] | None = None
+
+    def rows(self, some: slice) -> Strip:
+        """Some of the rows."""
+        return Strip(
+            self.classes[some],
+            None if self.score is None else self.score[some],
+            self.scale,
+            None if self.invalid is None else self.invalid[some],
+            None if self.probability is None else self.probability[:, some],
+        )
+
+    def copy(self) -> Strip:
+        """The same in memory of its own."""
+        return Strip(
+            self.classes.copy(),
+            None if self.score is None else self.score.copy(),
+            self.scale,
+            None if self.invalid is None else self.invalid.copy(),
+            None if self.probability is None else self.probability.copy(),
+        )
 
 
 @dataclass(frozen=True)
@@ -95,12 +134,22 @@ class Stitcher:
         height: of the raster, pixels.
         connectivity: 4 or 8.
         grouped: hand on touching objects (of any class) together.
+        threshold: of the probabilities, when sub-pixel outlines are wanted; None for pixel outlines.
     """
 
-    def __init__(self, width: int, height: int, connectivity: int = 8, grouped: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        connectivity: int = 8,
+        grouped: bool = False,
+        threshold: float | None = None,
+    ) -> None:
         self.width, self.height = width, height
         self.connectivity, self.grouped = connectivity, grouped
+        self.threshold = threshold
         self.rows = 0
+        self._above: Strip | None = None
         empty = np.zeros(0, dtype=np.int64)
         self._runs = Runs(empty, empty, empty, np.zeros(0, dtype=np.uint8))
         self._run_component = self._run_object = self._run_unit = empty
@@ -124,6 +173,8 @@ class Stitcher:
         component, owner, unit = self._label(runs, upper, lower)
         parts = self._measure(strip, runs, component, first_row)
         corners = self._corners(runs, upper, lower, component, last)
+        if self.threshold is not None:
+            corners = np.append(corners, self._crossings(strip, runs, component, first_row))
 
         open_runs = np.zeros(len(runs), dtype=bool) if last else runs.row == self.rows - 1
         n_units = int(unit.max()) + 1 if len(unit) else 0
@@ -184,9 +235,7 @@ class Stitcher:
 
         corner = same & ~edge if self.connectivity == 8 else np.zeros(len(same), dtype=bool)
         a, b = _tie(self._run_object)
-        owner = connected(
-            n, component[np.append(upper[corner], a)], component[np.append(lower[corner], b)]
-        )
+        owner = connected(n, component[np.append(upper[corner], a)], component[np.append(lower[corner], b)])
         if not self.grouped:
             return component, owner, owner
         beside = np.flatnonzero((runs.row[1:] == runs.row[:-1]) & (runs.end[:-1] == runs.start[1:]))
@@ -245,7 +294,35 @@ class Stitcher:
                 corners["row"] = runs.row[index] + down
                 corners["col"] = columns[index]
                 corners["kind"] = kind | (END if side else 0)
+                corners["offset"] = 0
                 found.append(corners)
+        return np.concatenate(found)
+
+    def _crossings(self, strip: Strip, runs: Runs, component: Ints, first_row: int) -> npt.NDArray[np.void]:
+        """Crossings of the threshold on and between these rows, and between them and the row above."""
+        assert self.threshold is not None
+        none = np.zeros_like(strip.classes, dtype=bool)
+        invalid = none if strip.invalid is None else strip.invalid
+        above, self._above = self._above, strip.rows(slice(-1, None)).copy()
+        if above is None:  # the rim of the raster counts as nodata
+            above = Strip(np.zeros_like(strip.classes[:1]), invalid=~none[:1], probability=strip.probability)
+        top = none[:1] if above.invalid is None else above.invalid
+        probability = None
+        if strip.probability is not None and above.probability is not None:
+            probability = np.concatenate([above.probability[:, -1:], strip.probability], axis=1)
+        classes = np.concatenate([above.classes, strip.classes])
+        row, col, kind, offset = find_crossings(
+            classes, probability, np.concatenate([top, invalid]), self.threshold * strip.scale
+        )
+        found = []
+        for down, right in ((0, 0), (kind == ALONG, kind == ACROSS)):
+            r, c = row - down, col - right
+            mine = classes[r, c] != 0
+            crossings = np.empty(int(mine.sum()), dtype=CORNER)
+            crossings["component"] = component[run_at(runs, r[mine] + (first_row - 1), c[mine])]
+            crossings["row"], crossings["col"] = row[mine] + (first_row - 1), col[mine]
+            crossings["kind"], crossings["offset"] = kind[mine], offset[mine]
+            found.append(crossings)
         return np.concatenate(found)
 
     def _number(self, held: Ints, owner: Ints, kept: Bools) -> tuple[Ints, Ints]:
@@ -333,9 +410,7 @@ def _root(roots: Ints, numbers: Ints) -> Ints:
         numbers = further
 
 
-def _reduce(
-    corners: npt.NDArray[np.void], parts: npt.NDArray[np.void], owner: Ints, group: Ints
-) -> Finished:
+def _reduce(corners: npt.NDArray[np.void], parts: npt.NDArray[np.void], owner: Ints, group: Ints) -> Finished:
     """Bring the parts of each object together and put the objects in order.
 
     Args:

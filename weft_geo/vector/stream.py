@@ -44,7 +44,15 @@ class Vectorizer:
     ) -> None:
         self.ground, self.classes, self.options = ground, tuple(classes), options
         self.multi = False
-        self._stitcher = Stitcher(width, height, options.connectivity, grouped=options.simplify_m > 0)
+        subpixel = options.outline == "subpixel"
+        self._stitcher = Stitcher(
+            width,
+            height,
+            options.connectivity,
+            # Neighbours share edges, so they are cleaned together; sub-pixel outlines of several classes are drawn so.
+            grouped=options.simplify_m > 0 or (subpixel and len(classes) > 1),
+            threshold=options.threshold if subpixel else None,
+        )
         self._spool = Spool(folder / "objects.arrow", SCHEMA)
         self._rows_per_lot = max(1, STRIP_PIXELS // max(width, 1))
 
@@ -55,16 +63,11 @@ class Vectorizer:
             raise InputError(f"more than the announced {height} rows came; check the height of the raster")
         for begin in range(0, len(strip.classes), self._rows_per_lot):
             some = slice(begin, begin + self._rows_per_lot)
-            finished = self._stitcher.push(
-                Strip(
-                    strip.classes[some],
-                    None if strip.score is None else strip.score[some],
-                    strip.scale,
-                    None if strip.invalid is None else strip.invalid[some],
-                )
-            )
+            finished = self._stitcher.push(strip.rows(some))
             if len(finished.value):
-                batch, first, multi = describe(finished, self.ground, self.options, self.classes)
+                batch, first, multi = describe(
+                    finished, (height, strip.classes.shape[1]), self.ground, self.options, self.classes
+                )
                 self._spool.add(batch, first)
                 self.multi |= multi
 
@@ -169,7 +172,9 @@ class ObjectStream:
         """
         expected = (len(self.classes), self.width)
         if probability.ndim != 3 or (probability.shape[0], probability.shape[2]) != expected:
-            raise InputError(f"a strip of shape {probability.shape} came; expected [{expected[0]}, rows, {expected[1]}]")
+            raise InputError(
+                f"a strip of shape {probability.shape} came; expected [{expected[0]}, rows, {expected[1]}]"
+            )
         if valid is not None and valid.shape != probability.shape[1:]:
             raise InputError(f"a valid mask of shape {valid.shape} came with a strip of {probability.shape}")
         self.push_strip(mask_strip(probability_strip(probability, self.options.threshold), valid))

@@ -1,0 +1,131 @@
+"""Vectorising a raster of discs: weft-geo beside rasterio.features.shapes and a GeoDataFrame.
+
+    python benchmarks/vectorize.py [--size 4096] [--discs 4096] [--raster MASK] [--tile SIDE]
+
+Each run is a process of its own; wall time and peak resident memory are printed, and their ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RUNS = ("weft-geo", "rasterio + GeoDataFrame")
+
+
+def draw_discs(path: Path, size: int, discs: int) -> None:
+    """A uint8 mask, 0 and 255, of discs of 6 to 22 pixels radius on a jittered grid."""
+    import rasterio
+    from affine import Affine
+    from rasterio.windows import Window
+
+    rng = np.random.default_rng(1)
+    side = round(discs**0.5)
+    pitch = size // side
+    radius = rng.uniform(0.1, 0.35, (side, side)) * pitch
+    centre = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1) * pitch + pitch / 2
+    centre += rng.uniform(-0.1, 0.1, centre.shape) * pitch
+    profile: dict[str, Any] = {"driver": "GTiff", "count": 1, "height": size, "width": size, "dtype": "uint8"}
+    profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1}
+    profile |= {"crs": "EPSG:32636", "transform": Affine(0.3, 0, 500_000, 0, -0.3, 5_000_000)}
+    with rasterio.open(path, "w", **profile) as target:
+        for i in range(side + (size % pitch > 0)):
+            band = np.zeros((min(pitch, size - i * pitch), size), np.uint8)
+            if i < side:
+                rows = np.arange(i * pitch, i * pitch + len(band))[:, None] + 0.5
+                for j in range(side):
+                    cols = np.arange(j * pitch, (j + 1) * pitch)[None] + 0.5
+                    inside = np.hypot(rows - centre[i, j, 0], cols - centre[i, j, 1]) <= radius[i, j]
+                    band[:, j * pitch : (j + 1) * pitch] = inside * np.uint8(255)
+            target.write(band, 1, window=Window(0, i * pitch, size, len(band)))
+
+
+def tile_mask(source: Path, path: Path, side: int) -> None:
+    """A real mask repeated until it fills a square."""
+    import rasterio
+    from rasterio.windows import Window
+
+    with rasterio.open(source) as mask:
+        block, crs, transform = mask.read(1), mask.crs, mask.transform
+    profile: dict[str, Any] = {"driver": "GTiff", "count": 1, "height": side, "width": side, "dtype": "uint8"}
+    profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1}
+    wide = np.tile(block, (1, -(-side // block.shape[1])))[:, :side]
+    with rasterio.open(path, "w", crs=crs, transform=transform, **profile) as target:
+        for top in range(0, side, len(block)):
+            rows = wide[: side - top]
+            target.write(rows, 1, window=Window(0, top, side, len(rows)))
+
+
+def run_weft_geo(raster: Path, out: Path) -> int:
+    from weft_geo.vector import vectorize_raster
+
+    return vectorize_raster(raster, out, overwrite=True)
+
+
+def run_rasterio(raster: Path, out: Path) -> int:
+    import geopandas
+    import rasterio
+    import rasterio.features
+    from shapely.geometry import shape
+
+    with rasterio.open(raster) as source:
+        array = source.read(1)
+        shapes = rasterio.features.shapes(array, mask=array > 0, connectivity=8, transform=source.transform)
+        frame = geopandas.GeoDataFrame(geometry=[shape(item) for item, _ in shapes], crs=source.crs)
+    frame.to_file(out, layer="objects")
+    return len(frame)
+
+
+def child(name: str, raster: Path, out: Path) -> None:
+    begin = time.perf_counter()
+    count = (run_weft_geo if name == RUNS[0] else run_rasterio)(raster, out)
+    seconds = time.perf_counter() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(json.dumps({"objects": count, "seconds": seconds, "megabytes": peak / 1e6}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=4096, help="side of the raster of discs, pixels")
+    parser.add_argument("--discs", type=int, help="how many (default: one every 64 × 64 pixels)")
+    parser.add_argument("--raster", type=Path, help="a mask of your own in place of the discs")
+    parser.add_argument("--tile", type=int, help="repeat that mask to fill a square of this side")
+    parser.add_argument("--only", choices=RUNS, help="one of the two")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child[0], Path(options.child[1]), Path(options.child[2]))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        raster = options.raster or Path(folder) / "discs.tif"
+        if options.raster is None:
+            draw_discs(raster, options.size, options.discs or (options.size // 64) ** 2)
+        elif options.tile:
+            raster = Path(folder) / "tiled.tif"
+            tile_mask(options.raster, raster, options.tile)
+        results = {}
+        for k, name in enumerate(RUNS):
+            if options.only in (None, name):
+                command = [sys.executable, __file__, "--child", name, str(raster), str(Path(folder) / f"out{k}.gpkg")]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                results[name] = json.loads(done.stdout)
+                print("{0:26} {objects:8d} objects {seconds:8.2f} s {megabytes:8.0f} MB".format(name, **results[name]))
+        if len(results) == 2:
+            ours, theirs = results.values()
+            print(
+                f"rasterio takes {theirs['seconds'] / ours['seconds']:.1f} × the time "
+                f"and {theirs['megabytes'] / ours['megabytes']:.1f} × the memory"
+            )
+
+
+if __name__ == "__main__":
+    main()
