@@ -25,6 +25,9 @@ from weft_geo.errors import InputError, OutputExistsError, RunError
 BLOCK = 512
 """Side of a tile in pixels."""
 
+FINISHING_BYTES = 24 << 20
+"""What GDAL's COG driver takes beside its block cache, as measured."""
+
 
 def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | None = None) -> None:
     """Finds out before any work whether an output may be written.
@@ -108,8 +111,8 @@ class CogWriter:
 
     @staticmethod
     def bytes_needed(bands: int, width: int) -> int:
-        """Bytes of the rows that wait for a tile to be full."""
-        return (bands + 1) * BLOCK * width
+        """Bytes of the rows that wait for a tile to be full, and of the final layout in the making."""
+        return (bands + 1) * BLOCK * width + FINISHING_BYTES
 
     def __enter__(self) -> Self:
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():

@@ -161,7 +161,7 @@ class Raster:
         return valid
 
     def whole(self, bands: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Reads the whole raster: values ``[len(bands), H, W]`` and validity ``[H, W]``. For rasters that fit in memory."""
+        """Reads the whole raster, which must fit in memory: values ``[len(bands), H, W]`` and validity ``[H, W]``."""
         values = self.read(bands, 0, 0, self.info.height, self.info.width)
         return values, self.valid(0, 0, self.info.height, self.info.width, values)
 
@@ -217,9 +217,10 @@ class Raster:
 
     def _mask(self, window: Window, shape: tuple[int, int] | None = None) -> NDArray[np.bool_]:
         if self._alpha_band is not None:
-            return self._read((self._alpha_band,), window, shape)[0] != 0
+            mask: NDArray[np.bool_] = self._read((self._alpha_band,), window, shape)[0] != 0
+            return mask
         try:
-            mask: NDArray[np.bool_] = self._dataset.dataset_mask(window=window, out_shape=shape) != 0
+            mask = self._dataset.dataset_mask(window=window, out_shape=shape) != 0
         except RasterioError as error:
             raise self._unreadable(window, error) from error
         return mask

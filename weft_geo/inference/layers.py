@@ -146,13 +146,14 @@ class Layers:
             RunError: If they cannot be written.
         """
         probability *= valid
-        best = probability.max(axis=0)
+        best = probability.max(axis=0) if len(probability) > 1 else probability[0]
         is_object = (best >= self._threshold) & valid
         self.valid_pixels += int(valid.sum())
         self.object_pixels += int(is_object.sum())
         if self._mask:
-            classes = probability.argmax(axis=0).astype(np.uint8) + np.uint8(1)
-            classes[~is_object] = 0
+            classes = is_object.astype(np.uint8)
+            if len(probability) > 1:
+                classes *= probability.argmax(axis=0).astype(np.uint8) + np.uint8(1)
             classes[~valid] = MASK_NODATA
             self._mask.write(classes[None], valid)
         if self._probability:

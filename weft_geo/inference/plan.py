@@ -27,6 +27,9 @@ from weft_geo.inference.strips import StripReader
 READ_AHEAD = 2
 """Batches made before the model asks for them."""
 
+OUTLINING_BYTES = 24 << 20
+"""What outlining takes for a scene of few objects, as measured; it grows with the objects."""
+
 Bands = str | tuple[int, ...] | list[int]
 
 
@@ -91,7 +94,7 @@ class ScenePlan:
         window: (height, width) of a window.
         overlap: Pixels that neighbouring windows share.
         batch_size: Windows in a batch.
-        memory_bytes: Estimated peak of this process' resident memory, the outlining of objects aside.
+        memory_bytes: Estimated peak of this process' resident memory, for a scene of not too many objects.
         warnings: What the user should know.
     """
 
@@ -212,6 +215,7 @@ def estimate_engine_bytes(job: SceneJob, predictor: Predictor, mask: bool, proba
     held = StripReader.bytes_needed(grid, len(job.bands), itemsize, job.batch_size)
     held += READ_AHEAD * one_batch
     held += RollingBand.bytes_needed(grid, classes)
+    held += OUTLINING_BYTES
     held += CogWriter.bytes_needed(1, grid.cols.length) if mask else 0
     held += CogWriter.bytes_needed(classes, grid.cols.length) if probability else 0
     decoded = info.height * info.width * info.bands * itemsize
