@@ -3,50 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import shapely
 
 from weft_geo.vector.clean import drop_small, exact_measures, simplify
 from weft_geo.vector.export import SCHEMA
+from weft_geo.vector.finished import Finished
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.outline import ACROSS, Ints
-from weft_geo.vector.polygons import Polygons
+from weft_geo.vector.overlaps import PLAIN_FIELDS
+from weft_geo.vector.polygons import MULTIPOLYGON, Polygons, Shapes
+from weft_geo.vector.regularize import regularize
 from weft_geo.vector.rings import link_rings
-from weft_geo.vector.stitch import Finished
 from weft_geo.vector.subpixel import subpixel_rings
+
+WAITING_SCHEMA = pa.schema([*SCHEMA, *PLAIN_FIELDS])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some objects as rows.
+
+    Attributes:
+        batch: of `SCHEMA`, ids still 0; with `PLAIN_FIELDS` behind when outlines are regularised.
+        first: [rows] row × width + column of each object's first pixel.
+        multi: whether there is a MultiPolygon.
+        rise: how many rows a new outline begins above its object's first pixel, at most.
+    """
+
+    batch: pa.RecordBatch
+    first: Ints
+    multi: bool
+    rise: float
 
 
 def describe(
     finished: Finished, shape: tuple[int, int], ground: Ground, options: VectorOptions, classes: Sequence[str]
-) -> tuple[pa.RecordBatch, Ints, bool]:
+) -> Rows | None:
     """Rows for some finished objects.
 
     Args:
-        finished: whole objects (and whole groups of them, when they are simplified).
+        finished: whole objects (and whole groups of them, when they are simplified or regularised).
         shape: (height, width) of the raster.
         ground: where the pixels lie.
         options: how to outline and clean.
         classes: names of the classes 1…K.
 
     Returns:
-        A batch of `SCHEMA` with ids still 0, the first pixel of each row, and whether there is a MultiPolygon.
+        The rows; None if no object is left.
     """
     polygons = _outline(finished, shape, options, len(classes))
     polygons, kept = drop_small(polygons, ground, options)
-    if options.simplify_m and polygons.count:
-        _, group = np.unique(finished.group[kept], return_inverse=True)
+    if not polygons.count:
+        return None
+    plain = polygons
+    _, group = np.unique(finished.group[kept], return_inverse=True)
+    if options.simplify_m:
         nodes = None
         if options.outline == "pixel":
-            nodes = np.column_stack([finished.corners["col"], finished.corners["row"]]).astype(np.int64)
-        polygons = simplify(polygons, group, ground, options.simplify_m, nodes)
-    return _rows(polygons, finished, np.flatnonzero(kept), ground, classes)
+            nodes = np.column_stack([finished.marks["col"], finished.marks["row"]]).astype(np.int64)
+        plain = simplify(polygons, group, ground, options.simplify_m, nodes)
+    columns = _attributes(finished, np.flatnonzero(kept), classes)
+    first = finished.first[kept]
+    if not options.regularize:
+        return _rows(columns, plain, ground, first)
+    alone = np.bincount(group)[group] == 1
+    return _regular_rows(
+        columns, plain, regularize(polygons, ground, shape, options.simplify_m, alone), ground, first, shape
+    )
 
 
 def _outline(finished: Finished, shape: tuple[int, int], options: VectorOptions, classes: int) -> Polygons:
-    marks = finished.corners
+    marks = finished.marks
     corners = marks[marks["kind"] < ACROSS]
     if options.outline == "subpixel":
         crossings = marks[marks["kind"] >= ACROSS]
@@ -59,24 +92,45 @@ def _outline(finished: Finished, shape: tuple[int, int], options: VectorOptions,
     return Polygons(points, rings.offsets, rings.area_px > 0, owner, len(finished.value))
 
 
-def _rows(
-    polygons: Polygons, finished: Finished, kept: Ints, ground: Ground, classes: Sequence[str]
-) -> tuple[pa.RecordBatch, Ints, bool]:
-    if not len(kept):
-        return pa.RecordBatch.from_pylist([], schema=SCHEMA), kept, False
+def _attributes(finished: Finished, kept: Ints, classes: Sequence[str]) -> dict[str, pa.Array]:
+    """The columns that do not depend on the outline."""
+    return {
+        "id": pa.array(np.zeros(len(kept), dtype=np.int64)),
+        "class": pa.array(classes, pa.string()).take(pa.array(finished.value[kept].astype(np.int64) - 1)),
+        "score": pa.array(finished.score[kept]),
+        "score_max": pa.array(finished.best[kept]),
+        "touches_edge": pa.array(finished.edge[kept]),
+        "touches_nodata": pa.array(finished.nodata[kept]),
+    }
+
+
+def _rows(columns: dict[str, pa.Array], polygons: Polygons, ground: Ground, first: Ints) -> Rows:
     area, perimeter = exact_measures(polygons, polygons.measure(ground), ground)
     shapes = polygons.to_shapely(ground)
-    names = pa.array(classes, pa.string()).take(pa.array(finished.value[kept].astype(np.int64) - 1))
-    columns = [
-        pa.array(np.zeros(len(kept), dtype=np.int64)),
-        names,
-        pa.array(finished.score[kept]),
-        pa.array(finished.best[kept]),
-        pa.array(area),
-        pa.array(perimeter),
-        pa.array(finished.edge[kept]),
-        pa.array(finished.nodata[kept]),
-        pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary()),
+    wkb = pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary())
+    columns = columns | {"area_m2": pa.array(area), "perimeter_m": pa.array(perimeter), "geometry": wkb}
+    batch = pa.record_batch([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+    return Rows(batch, first, bool((shapely.get_type_id(shapes) == MULTIPOLYGON).any()), 0.0)
+
+
+def _regular_rows(
+    columns: dict[str, pa.Array], plain: Polygons, new: Shapes, ground: Ground, first: Ints, shape: tuple[int, int]
+) -> Rows:
+    """Rows with the new outlines where there are any, and the plain ones beside, until overlaps are sorted out."""
+    has_new = np.array([item is not None for item in new])
+    drawn = plain.to_shapely()
+    both = np.where(has_new, new, drawn)
+    rows = _rows(columns, Polygons.from_shapely(both), ground, first)
+    old = _rows(columns, plain, ground, first)
+    known = pa.array(has_new)
+    none = pa.nulls(len(new), pa.binary())
+    top = first // shape[1]
+    extra = [
+        pa.compute.if_else(known, old.batch.column("geometry"), none),
+        old.batch.column("area_m2"),
+        old.batch.column("perimeter_m"),
+        pa.array(top.astype(np.float64)),
+        pa.array(np.maximum(shapely.bounds(both)[:, 3], shapely.bounds(drawn)[:, 3])),
     ]
-    multi = bool((shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOLYGON).any())
-    return pa.record_batch(columns, schema=SCHEMA), finished.first[kept], multi
+    batch = pa.record_batch([*rows.batch.columns, *extra], schema=WAITING_SCHEMA)
+    return Rows(batch, first, rows.multi or old.multi, float((top - shapely.bounds(both)[:, 1]).max()))

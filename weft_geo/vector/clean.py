@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from weft_geo.vector.ground import Floats, Ground
+from weft_geo.vector.ground import Floats, Ground, metric_frame
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.outline import Bools, Ints
 from weft_geo.vector.polygons import Measures, Polygons, Shapes
@@ -74,7 +74,9 @@ def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float
 
 
 def _simplify_group(shapes: Shapes, ground: Ground, tolerance_m: float) -> Shapes:
-    frame = local_frame(shapes, ground)
+    west, north, east, south = shapely.total_bounds(shapes)
+    reach = max(east - west, south - north) / 2
+    frame = metric_frame(ground.metric(np.array([(west + east) / 2]), np.array([(north + south) / 2]), reach)[0])
     flat = shapely.transform(shapes, lambda xy: xy @ frame.T)
     slim = shapely.coverage_simplify(flat, tolerance_m)
     if shapely.is_empty(slim).any() or not shapely.is_valid(slim).all():
@@ -82,14 +84,6 @@ def _simplify_group(shapes: Shapes, ground: Ground, tolerance_m: float) -> Shape
     back = np.linalg.inv(frame)
     slim = shapely.transform(slim, lambda xy: _snap(xy @ back.T))
     return slim if shapely.is_valid(slim).all() else shapes
-
-
-def local_frame(shapes: Shapes, ground: Ground) -> Floats:
-    """The linear map [2, 2] from pixel steps (column, row) to metres around some geometries in pixel coordinates."""
-    west, north, east, south = shapely.total_bounds(shapes)
-    reach = max(east - west, south - north) / 2
-    e, f, g = ground.metric(np.array([(west + east) / 2]), np.array([(north + south) / 2]), reach)[0]
-    return np.array([[np.sqrt(e), f / np.sqrt(e)], [0.0, np.sqrt(max(g - f * f / e, 0.0))]])
 
 
 def _snap(points: Floats) -> Floats:

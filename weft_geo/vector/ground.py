@@ -127,6 +127,16 @@ class Ground:
         return area, perimeter
 
 
+def metric_frame(metric: Floats) -> Floats:
+    """The linear map [2, 2] from pixel steps (column, row) to metres of a metric [3].
+
+    Args:
+        metric: E, F, G as `Ground.metric` gives them. The map is one of many with this metric: its first axis is the row's.
+    """
+    e, f, g = metric
+    return np.array([[np.sqrt(e), f / np.sqrt(e)], [0.0, np.sqrt(max(g - f * f / e, 0.0))]])
+
+
 def as_pyproj(crs: Any) -> pyproj.CRS | None:
     """A pyproj CRS from whatever was given (rasterio, pyproj, "EPSG:32636", WKT, 32636), or None from None.
 

@@ -7,17 +7,13 @@ from typing import Any
 
 import geopandas
 import numpy as np
-import numpy.typing as npt
 import pyproj
 import shapely
 from affine import Affine
 
 from weft_geo.errors import CrsError, InputError
 from weft_geo.vector.ground import Ground, as_pyproj
-
-Shapes = npt.NDArray[np.object_]
-POLYGON = int(shapely.GeometryType.POLYGON)
-MULTIPOLYGON = int(shapely.GeometryType.MULTIPOLYGON)
+from weft_geo.vector.polygons import MULTIPOLYGON, POLYGON, Shapes
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from weft_geo.vector.export import SCHEMA
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.source import Source
-from weft_geo.vector.stream import ObjectStream, Vectorizer
+from weft_geo.vector.stream import ObjectStream
+from weft_geo.vector.vectorizer import Vectorizer
 from weft_geo.version import __version__
 
 Progress = Callable[[str, str, int, int, str], None]

@@ -12,6 +12,7 @@ from weft_geo.vector.ground import EXACT_EXTENT_M, Floats, Ground
 from weft_geo.vector.outline import Bools, Ints
 
 Shapes = npt.NDArray[np.object_]
+POLYGON, MULTIPOLYGON = int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON)
 
 
 @dataclass(frozen=True)

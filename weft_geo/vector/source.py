@@ -26,7 +26,7 @@ import numpy.typing as npt
 from weft_geo.errors import InputError, RasterError
 from weft_geo.geo.raster import Raster
 from weft_geo.vector.outline import Bools
-from weft_geo.vector.stitch import Strip
+from weft_geo.vector.strip import Strip
 
 MAX_CLASS_GUESSED = 31
 LOT_PIXELS = 1 << 22

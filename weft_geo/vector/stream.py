@@ -3,95 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from affine import Affine
 
 from weft_geo.errors import InputError
-from weft_geo.vector.attributes import describe
-from weft_geo.vector.export import SCHEMA, LayerFile
+from weft_geo.vector.export import LayerFile
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.outline import Bools
 from weft_geo.vector.source import mask_strip, probability_strip
-from weft_geo.vector.spool import Spool
-from weft_geo.vector.stitch import Stitcher, Strip
-
-STRIP_PIXELS = 1 << 22
-"""Rows are worked on in lots of about this many pixels, which bounds the memory however they arrive."""
-
-
-class Vectorizer:
-    """Strips to rows of a layer, spooled on disk.
-
-    Args:
-        folder: for the temporary file.
-        width: of the raster, pixels.
-        height: of the raster, pixels.
-        ground: where the pixels lie.
-        classes: names of the classes 1…K.
-        options: how to outline and clean.
-    """
-
-    def __init__(
-        self, folder: Path, width: int, height: int, ground: Ground, classes: Sequence[str], options: VectorOptions
-    ) -> None:
-        self.ground, self.classes, self.options = ground, tuple(classes), options
-        self.multi = False
-        subpixel = options.outline == "subpixel"
-        self._stitcher = Stitcher(
-            width,
-            height,
-            options.connectivity,
-            # Neighbours share edges, so they are cleaned together; sub-pixel outlines of several classes are drawn so.
-            grouped=options.simplify_m > 0 or (subpixel and len(classes) > 1),
-            threshold=options.threshold if subpixel else None,
-        )
-        self._spool = Spool(folder / "objects.arrow", SCHEMA)
-        self._rows_per_lot = max(1, STRIP_PIXELS // max(width, 1))
-
-    def push(self, strip: Strip) -> None:
-        """Add some rows, from top to bottom."""
-        height = self._stitcher.height
-        if self._stitcher.rows + len(strip.classes) > height:
-            raise InputError(f"more than the announced {height} rows came; check the height of the raster")
-        for begin in range(0, len(strip.classes), self._rows_per_lot):
-            some = slice(begin, begin + self._rows_per_lot)
-            finished = self._stitcher.push(strip.rows(some))
-            if len(finished.value):
-                batch, first, multi = describe(
-                    finished, (height, strip.classes.shape[1]), self.ground, self.options, self.classes
-                )
-                self._spool.add(batch, first)
-                self.multi |= multi
-
-    def finish(self) -> int:
-        """End of the raster.
-
-        Returns:
-            The number of objects.
-
-        Raises:
-            InputError: rows are missing.
-        """
-        if self._stitcher.rows != self._stitcher.height:
-            raise InputError(f"{self._stitcher.rows} rows came and {self._stitcher.height} were announced")
-        self._spool.close()
-        return len(self._spool)
-
-    def ordered(self) -> Iterator[pa.RecordBatch]:
-        """All rows in the order of their ids; after `finish`."""
-        return self._spool.ordered()
-
-    def close(self) -> None:
-        """Let go of the temporary file."""
-        self._spool.close()
+from weft_geo.vector.strip import Strip
+from weft_geo.vector.vectorizer import Vectorizer
 
 
 class ObjectStream:

@@ -1,0 +1,69 @@
+"""Some whole rows of a raster, as classes and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from weft_geo.vector.outline import Bools
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What is known of some whole rows.
+
+    Attributes:
+        classes: uint8 [rows, width]; 0 is background.
+        score: [rows, width] probabilities, or None where every object pixel counts as certain.
+        scale: what `score` is divided by to lie in [0, 1].
+        invalid: bool [rows, width] pixels without data, or None where all have some.
+        probability: [K, rows, width] in the unit of `scale`, needed for sub-pixel outlines; None puts them halfway.
+    """
+
+    classes: npt.NDArray[np.uint8]
+    score: npt.NDArray[np.generic] | None = None
+    scale: float = 1.0
+    invalid: Bools | None = None
+    probability: npt.NDArray[np.generic] | None = None
+
+    def rows(self, some: slice) -> Strip:
+        """Some of the rows."""
+        return Strip(
+            self.classes[some],
+            None if self.score is None else self.score[some],
+            self.scale,
+            None if self.invalid is None else self.invalid[some],
+            None if self.probability is None else self.probability[:, some],
+        )
+
+    def copy(self) -> Strip:
+        """The same in memory of its own."""
+        return Strip(
+            self.classes.copy(),
+            None if self.score is None else self.score.copy(),
+            self.scale,
+            None if self.invalid is None else self.invalid.copy(),
+            None if self.probability is None else self.probability.copy(),
+        )
+
+
+def join_strips(strips: Sequence[Strip]) -> Strip:
+    """Strips below each other as one."""
+    if len(strips) == 1:
+        return strips[0]
+    scores = [strip.score for strip in strips if strip.score is not None]
+    probabilities = [strip.probability for strip in strips if strip.probability is not None]
+    invalid = None
+    if any(strip.invalid is not None for strip in strips):
+        none = [np.zeros_like(strip.classes, dtype=bool) for strip in strips]
+        invalid = np.concatenate([n if s.invalid is None else s.invalid for s, n in zip(strips, none, strict=True)])
+    return Strip(
+        np.concatenate([strip.classes for strip in strips]),
+        np.concatenate(scores) if scores else None,
+        strips[0].scale,
+        invalid,
+        np.concatenate(probabilities, axis=1) if probabilities else None,
+    )

@@ -1,0 +1,117 @@
+"""From strips to ordered rows: stitch, outline, clean, measure, and wait on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from weft_geo.errors import InputError
+from weft_geo.vector.attributes import WAITING_SCHEMA, describe
+from weft_geo.vector.export import SCHEMA
+from weft_geo.vector.ground import Ground
+from weft_geo.vector.options import VectorOptions
+from weft_geo.vector.overlaps import choose, without_overlaps
+from weft_geo.vector.spool import Spool
+from weft_geo.vector.stitch import Stitcher
+from weft_geo.vector.strip import Strip, join_strips
+
+LOT_PIXELS = 1 << 22
+"""Rows are worked on in lots of at most about this many pixels, which bounds the memory however they arrive."""
+LEAST_LOT_PIXELS = 1 << 18
+"""Fewer rows than this wait for more, which keeps the time down when they arrive one by one."""
+
+
+class Vectorizer:
+    """Strips to the rows of a layer.
+
+    Args:
+        folder: for the temporary file.
+        width: of the raster, pixels.
+        height: of the raster, pixels.
+        ground: where the pixels lie.
+        classes: names of the classes 1…K.
+        options: how to outline and clean.
+    """
+
+    def __init__(
+        self, folder: Path, width: int, height: int, ground: Ground, classes: Sequence[str], options: VectorOptions
+    ) -> None:
+        self.shape = (height, width)
+        self.ground, self.classes, self.options = ground, tuple(classes), options
+        self.multi = False
+        subpixel = options.outline == "subpixel"
+        self._stitcher = Stitcher(
+            width,
+            height,
+            options.connectivity,
+            # Neighbours share edges, so they are cleaned together; sub-pixel outlines of several classes are drawn so.
+            grouped=options.simplify_m > 0 or options.regularize or (subpixel and len(classes) > 1),
+            threshold=options.threshold if subpixel else None,
+        )
+        self._spool = Spool(folder / "objects.arrow", WAITING_SCHEMA if options.regularize else SCHEMA)
+        self._rise = 1.0
+        self._waiting: list[Strip] = []
+        self._rows = 0
+
+    def push(self, strip: Strip) -> None:
+        """Add some rows, from top to bottom.
+
+        Raises:
+            InputError: there are more rows than were announced.
+        """
+        height, width = self.shape
+        if self.options.outline == "pixel":
+            strip = replace(strip, probability=None)
+        self._rows += len(strip.classes)
+        if self._rows > height:
+            raise InputError(f"{self._rows} rows came and {height} were announced; check the height of the raster")
+        if len(strip.classes) * width < LEAST_LOT_PIXELS:
+            self._waiting.append(strip.copy())
+            if sum(len(some.classes) for some in self._waiting) * width < LEAST_LOT_PIXELS and self._rows < height:
+                return
+            strip, self._waiting = join_strips(self._waiting), []
+        elif self._waiting:
+            strip, self._waiting = join_strips([*self._waiting, strip]), []
+        lot = max(1, LOT_PIXELS // width)
+        for begin in range(0, len(strip.classes), lot):
+            self._work(strip.rows(slice(begin, begin + lot)))
+
+    def _work(self, strip: Strip) -> None:
+        finished = self._stitcher.push(strip)
+        rows = describe(finished, self.shape, self.ground, self.options, self.classes) if len(finished.value) else None
+        if rows is not None:
+            self._spool.add(rows.batch, rows.first)
+            self.multi |= rows.multi
+            self._rise = max(self._rise, rows.rise)
+
+    def finish(self) -> int:
+        """End of the raster.
+
+        Returns:
+            The number of objects.
+
+        Raises:
+            InputError: rows are missing.
+        """
+        if self._rows != self.shape[0]:
+            raise InputError(f"{self._rows} rows came and {self.shape[0]} were announced")
+        self._spool.close()
+        return len(self._spool)
+
+    def ordered(self) -> Iterator[pa.RecordBatch]:
+        """All rows in the order of their ids; after `finish`."""
+        if not self.options.regularize:
+            yield from self._spool.ordered()
+            return
+        stands = without_overlaps(self._spool.ordered(), self._rise + 1)
+        done = 0
+        for batch in self._spool.ordered():
+            yield choose(batch, stands[done : done + len(batch)], SCHEMA)
+            done += len(batch)
+
+    def close(self) -> None:
+        """Let go of the temporary file."""
+        self._spool.close()
