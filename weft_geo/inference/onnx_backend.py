@@ -39,14 +39,19 @@ class OnnxPredictor:
     ) -> None:
         if precision not in ("auto", "fp32"):
             raise InputError(f"{source} is an ONNX model and runs as it was exported; it cannot be run as {precision}")
-        self.device, provider = _choose_device(device)
+        self.device, providers = _choose_device(device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = _count_threads(threads)
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=provider)
+            self._session = onnxruntime.InferenceSession(model, options, providers=providers)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own, all derived from Exception alone
             raise CheckpointError(f"{source} cannot be loaded as an ONNX model: {_one_line(error)}") from error
+        if self.device != "cpu" and "CUDAExecutionProvider" not in self._session.get_providers():
+            # ONNX Runtime falls back without a word if the CUDA libraries themselves are missing or do not fit.
+            if device != "auto":
+                raise InputError(f"ONNX Runtime could not start CUDA for device {device}; weft-geo doctor says more")
+            self.device = "cpu"
         self.sha256 = hashlib.sha256(model).hexdigest()
         properties = self._session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in properties:

@@ -1,0 +1,59 @@
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from weft_geo.errors import CheckpointError, InputError, MissingExtraError
+from weft_geo.inference import load_predictor, predict_scene
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch", reason="needs the train extra")
+    from weft_geo.models import build_model, save_checkpoint
+
+    return Path(save_checkpoint(build_model("weft-tiny"), tmp_path_factory.mktemp("model") / "tiny.safetensors"))
+
+
+def test_a_checkpoint_gives_what_its_model_gives(checkpoint: Path) -> None:
+    import torch
+
+    from weft_geo.models import load_checkpoint
+
+    predictor = load_predictor(checkpoint, device="cpu")
+    images = np.random.default_rng(0).standard_normal((2, 3, 64, 96)).astype(np.float32)
+    model = load_checkpoint(checkpoint)
+    with torch.inference_mode():
+        expected = model.probabilities(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(predictor(images), expected[:, -1:], atol=1e-5)
+    assert predictor.contract == model.contract
+    assert predictor.sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert (predictor.device, predictor.fixed_size) == ("cpu", False)
+
+
+def test_a_checkpoint_predicts_a_scene(checkpoint: Path, make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    predictor = load_predictor(checkpoint, device="cpu", precision="bf16")
+    report = predict_scene(make_raster(), predictor, probability=tmp_path / "p.tif", objects=tmp_path / "o.gpkg")
+    assert report.valid_pixels == 64 * 96
+
+
+def test_refuses_what_it_cannot_have(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text.safetensors").write_text("no checkpoint")
+    with pytest.raises(CheckpointError, match=r"text\.safetensors"):
+        load_predictor(tmp_path / "text.safetensors", device="cpu")
+    with pytest.raises(InputError, match="fp16 needs a GPU"):
+        load_predictor(checkpoint, device="cpu", precision="fp16")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match="torch finds no GPU"):
+        load_predictor(checkpoint, device="cuda")
+
+
+def test_without_torch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tiny.safetensors").touch()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "weft_geo.inference.torch_backend", raising=False)
+    with pytest.raises(MissingExtraError, match=r'the checkpoint tiny\.safetensors needs the "train" extra'):
+        load_predictor(tmp_path / "tiny.safetensors")
