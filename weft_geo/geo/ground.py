@@ -14,6 +14,7 @@ import pyproj
 from affine import Affine
 from pyproj.exceptions import CRSError, ProjError
 from rasterio.crs import CRS
+from rasterio.errors import CRSError as RasterioCRSError
 
 from weft_geo.errors import CrsError, InputError
 
@@ -72,6 +73,18 @@ def measure_pixel(transform: Affine, crs: CRS, height: int, width: int) -> Pixel
             "If the CRS is wrong, give the right one with --crs EPSG:…"
         )
     return PixelSize(down_m, across_m)
+
+
+def parse_crs(crs: str | CRS) -> CRS:
+    """Reads a CRS as the user gave it.
+
+    Raises:
+        CrsError: If it is not one.
+    """
+    try:
+        return CRS.from_user_input(crs)
+    except RasterioCRSError as error:
+        raise CrsError(f"{crs!r} is not a CRS; give one as EPSG:n or WKT") from error
 
 
 def crs_name(crs: CRS) -> str:

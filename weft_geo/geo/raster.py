@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 from rasterio.enums import Resampling as Kernel
-from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from weft_geo.errors import CrsError, RasterError, RunError
-from weft_geo.geo.ground import PixelSize, Resampling, measure_pixel
+from weft_geo.geo.ground import PixelSize, Resampling, measure_pixel, parse_crs
 
 
 @dataclass(frozen=True)
@@ -260,18 +260,6 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
         if dataset.gcps[0] and not dataset.crs:
             raise RasterError(f"{path} is placed by ground control points only; warp it first (gdalwarp)")
         yield Raster(dataset, _describe(dataset, str(path), override or dataset.crs))
-
-
-def parse_crs(crs: str | CRS) -> CRS:
-    """Reads a CRS as the user gave it.
-
-    Raises:
-        CrsError: If it is not one.
-    """
-    try:
-        return CRS.from_user_input(crs)
-    except CRSError as error:
-        raise CrsError(f"{crs!r} is not a CRS; give one as EPSG:n or WKT") from error
 
 
 def _describe(dataset: Any, path: str, crs: CRS | None) -> RasterInfo:
