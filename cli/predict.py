@@ -26,8 +26,20 @@ from .progress import Console
 @click.option("--window", type=click.IntRange(min=1), metavar="PX", help="Side of a window.  [default: the model's]")
 @click.option("--overlap", type=click.IntRange(min=0), metavar="PX", help="What windows share.  [default: the model's]")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Windows at once.  [default: chosen]")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda|cuda:N",
+    help="Where to run; auto takes a GPU where the model can use one.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="For checkpoints; an ONNX model runs as it was exported.",
+)
 @click.option("--bands", metavar="3,2,1", help="Bands to use, in the model's order.  [default: chosen]")
 @click.option(
     "--gsd",
