@@ -119,17 +119,19 @@ class LayerFile:
         target = self._made / self.path.name
         schema = SCHEMA
         if self.suffix == ".geojson":
-            batches, crs = (_to_rfc7946(batch, crs) for batch in batches), _wgs84(crs)
+            batches, crs = _to_rfc7946(batches, crs), None if crs is None else pyproj.CRS.from_epsg(4326)
         if self.suffix == ".shp":
             schema = pa.schema([field.with_name(SHAPEFILE_FIELDS.get(field.name, field.name)) for field in SCHEMA])
         try:
             if self.suffix == ".parquet":
                 _write_parquet(target, batches, crs, provenance)
             else:
-                if multi:
+                # GeoJSON and shapefiles take both kinds side by side; the others want one kind a layer.
+                kind = "Unknown" if self.suffix == ".geojson" else "MultiPolygon" if multi else "Polygon"
+                if multi and self.suffix in (".gpkg", ".fgb"):
                     batches = (_promote(batch) for batch in batches)
                 renamed = (pa.record_batch(batch.columns, schema=schema) for batch in batches)
-                self._write_arrow(target, pa.RecordBatchReader.from_batches(schema, renamed), crs, multi, provenance)
+                self._write_arrow(target, pa.RecordBatchReader.from_batches(schema, renamed), crs, kind, provenance)
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException, OSError) as error:
             raise RunError(f"{self.path} could not be written: {error}") from error
         if provenance is not None and self.suffix in (".fgb", ".geojson", ".shp"):
@@ -142,7 +144,7 @@ class LayerFile:
         target: Path,
         reader: pa.RecordBatchReader,
         crs: pyproj.CRS | None,
-        multi: bool,
+        kind: str,
         provenance: dict[str, Any] | None,
     ) -> None:
         extra: dict[str, Any] = {}
@@ -165,7 +167,7 @@ class LayerFile:
                 layer=self.path.stem if self.suffix == ".shp" else LAYER,
                 driver=DRIVERS[self.suffix],
                 geometry_name="geometry",
-                geometry_type="MultiPolygon" if multi else "Polygon",
+                geometry_type=kind,
                 crs=crs.to_wkt() if crs is not None else None,
                 **extra,
             )
@@ -207,23 +209,20 @@ def _with_geometry(batch: pa.RecordBatch, shapes: Any) -> pa.RecordBatch:
     return batch.set_column(batch.schema.get_field_index("geometry"), SCHEMA.field("geometry"), wkb)
 
 
-def _wgs84(crs: pyproj.CRS | None) -> pyproj.CRS | None:
-    return None if crs is None else pyproj.CRS.from_epsg(4326)
-
-
-def _to_rfc7946(batch: pa.RecordBatch, crs: pyproj.CRS | None) -> pa.RecordBatch:
+def _to_rfc7946(batches: Iterator[pa.RecordBatch], crs: pyproj.CRS | None) -> Iterator[pa.RecordBatch]:
     """WGS 84 longitude and latitude at 7 digits, valid after rounding, shells counter-clockwise."""
-    shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
-    if crs is not None:
-        to_wgs84 = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-        shapes = shapely.transform(shapes, lambda xy: np.column_stack(to_wgs84.transform(xy[:, 0], xy[:, 1])))
-    rounded = shapely.transform(shapes, lambda xy: np.round(xy, 7))
-    bad = ~shapely.is_valid(rounded)
-    if bad.any():
-        snapped = shapely.set_precision(shapes[bad], 1e-7)
-        # An object thinner than a centimetre keeps its own digits rather than vanish.
-        rounded[bad] = np.where(shapely.is_empty(snapped), shapes[bad], snapped)
-    return _with_geometry(batch, shapely.orient_polygons(rounded))
+    change = None if crs is None else pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    for batch in batches:
+        shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
+        if change is not None:
+            shapes = shapely.transform(shapes, lambda xy: np.column_stack(change.transform(xy[:, 0], xy[:, 1])))
+        rounded = shapely.transform(shapes, lambda xy: np.round(xy, 7))
+        bad = ~shapely.is_valid(rounded)
+        if bad.any():
+            snapped = shapely.set_precision(shapes[bad], 1e-7)
+            # An object thinner than a centimetre keeps its own digits rather than vanish.
+            rounded[bad] = np.where(shapely.is_empty(snapped), shapes[bad], snapped)
+        yield _with_geometry(batch, shapely.orient_polygons(rounded))
 
 
 def _write_parquet(
@@ -234,7 +233,7 @@ def _write_parquet(
     schema = SCHEMA.append(pa.field("bbox", corner))
     kinds: set[str] = set()
     total = np.array([np.inf, np.inf, -np.inf, -np.inf])
-    with pq.ParquetWriter(target, schema, compression="zstd", store_schema=True) as writer:
+    with pq.ParquetWriter(target, schema, compression="zstd", store_schema=False) as writer:
         for batch in batches:
             shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
             kinds |= {("Polygon", "MultiPolygon")[int(kind == 6)] for kind in np.unique(shapely.get_type_id(shapes))}

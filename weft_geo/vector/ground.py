@@ -67,9 +67,18 @@ class Ground:
         return a * cols + b * rows + c, d * cols + e * rows + f
 
     def lonlat(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """CRS coordinates to longitude and latitude, degrees, on the CRS's own datum."""
+        """CRS coordinates to longitude and latitude, degrees, on the CRS's own datum.
+
+        Raises:
+            CrsError: some have none.
+        """
         assert self._lonlat is not None
         lon, lat = self._lonlat.transform(x, y)
+        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+            raise CrsError(
+                "the raster reaches places where its CRS has no longitude and latitude, so areas cannot be measured; "
+                "check its CRS and transform, or crop it to the area of use of the CRS"
+            )
         return np.asarray(lon) * self._degrees, np.asarray(lat) * self._degrees
 
     def metric(self, cols: Floats, rows: Floats, reach_px: Floats | float = 1.0) -> Floats:
@@ -96,13 +105,7 @@ class Ground:
         points = self._geocentric(*self.lonlat(x, y))
         along_c = (points[0] - points[1]) / (2 * reach[:, None])
         along_r = (points[2] - points[3]) / (2 * reach[:, None])
-        tensor = np.stack([(along_c**2).sum(1), (along_c * along_r).sum(1), (along_r**2).sum(1)], axis=1)
-        if not np.isfinite(tensor).all():
-            raise CrsError(
-                "the raster reaches places where its CRS has no longitude and latitude, so areas cannot be measured; "
-                "crop it to the area of use of the CRS"
-            )
-        return tensor
+        return np.stack([(along_c**2).sum(1), (along_c * along_r).sum(1), (along_r**2).sum(1)], axis=1)
 
     def _geocentric(self, lon: Floats, lat: Floats) -> Floats:
         """Longitude and latitude in degrees to geocentric metres [..., 3]: no seam at 180° and none at the poles."""
@@ -131,10 +134,16 @@ def metric_frame(metric: Floats) -> Floats:
     """The linear map [2, 2] from pixel steps (column, row) to metres of a metric [3].
 
     Args:
-        metric: E, F, G as `Ground.metric` gives them. The map is one of many with this metric: its first axis is the row's.
+        metric: E, F, G as `Ground.metric` gives them. Of the maps that have this metric, the upper triangular one.
     """
     e, f, g = metric
     return np.array([[np.sqrt(e), f / np.sqrt(e)], [0.0, np.sqrt(max(g - f * f / e, 0.0))]])
+
+
+def lay(points: Floats, frame: Floats) -> Floats:
+    """Points [n, 2] under a linear map [2, 2]; equal points stay equal to the last bit (a matrix product may not)."""
+    x, y = points[:, 0], points[:, 1]
+    return np.column_stack([frame[0, 0] * x + frame[0, 1] * y, frame[1, 0] * x + frame[1, 1] * y])
 
 
 def as_pyproj(crs: Any) -> pyproj.CRS | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from weft_geo.vector.ground import Floats, Ground, metric_frame
+from weft_geo.vector.ground import Floats, Ground, lay, metric_frame
 from weft_geo.vector.outline import Bools
 from weft_geo.vector.polygons import MULTIPOLYGON, POLYGON, Polygons, Shapes
 
@@ -56,14 +56,14 @@ def regularize(polygons: Polygons, ground: Ground, shape: tuple[int, int], least
     pixel_m = (metric[:, 0] * metric[:, 2] - metric[:, 1] ** 2) ** 0.25
     for k in np.flatnonzero(chosen):
         frame = metric_frame(metric[k])
-        flat = shapely.transform(plain[k], lambda xy, frame=frame: xy @ frame.T)
+        flat = shapely.transform(plain[k], lambda xy, frame=frame: lay(xy, frame))
         tolerance_m = max(least_m, 1.5 * float(pixel_m[k]))
         parts = [_regular_polygon(part, tolerance_m) for part in shapely.get_parts(flat)]
         if any(part is None for part in parts):
             continue
         new = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
         back = np.linalg.inv(frame)
-        new = shapely.transform(new, lambda xy, back=back: xy @ back.T)
+        new = shapely.transform(new, lambda xy, back=back: lay(xy, back))
         if _is_sound(new, plain[k]):
             new = shapely.intersection(new, shapely.box(0, 0, shape[1], shape[0]))
             out[k] = new if _is_sound(new, plain[k]) else None
@@ -88,10 +88,10 @@ def _regular_polygon(polygon: shapely.Polygon, tolerance_m: float) -> shapely.Po
     turn = np.array([[cos, -sin], [sin, cos]])
     new = []
     for ring, cuts in zip(rings, corners, strict=True):
-        square = _cross(_merge_steps(_lines((ring - origin) @ turn, cuts), tolerance_m))
+        square = _cross(_merge_steps(_lines(lay(ring - origin, turn.T), cuts), tolerance_m))
         if square is None:
             return None
-        new.append(square @ turn.T + origin)
+        new.append(lay(square, turn) + origin)
     result = shapely.Polygon(new[0], new[1:])
     return result if shapely.is_valid(result) else None
 

@@ -1,0 +1,283 @@
+"""Five formats: what goes in comes out, and a file is there whole or not at all."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import geopandas
+import numpy as np
+import pyarrow.parquet
+import pyogrio
+import pytest
+import shapely
+from affine import Affine
+from tests.vector.masks import discs
+
+from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.vector import ObjectStream, VectorOptions, export, polygonize
+
+SUFFIXES = (".gpkg", ".fgb", ".parquet", ".geojson", ".shp")
+TRANSFORM, CRS = Affine(0.3, 0, 500_000.1, 0, -0.3, 5_000_000.7), "EPSG:32636"
+PROVENANCE = {"software": "weft-geo 0", "model": "weft-tiny", "parameters": {"threshold": 0.5}}
+
+
+def probability(seed=0, shape=(60, 80)):
+    rng = np.random.default_rng(seed)
+    blocks = rng.random((shape[0] // 4, shape[1] // 4)) < 0.35
+    return (np.kron(blocks, np.ones((4, 4))) * rng.uniform(0.5, 1, shape)).astype(np.float32)
+
+
+def write(path, values=None, **options):
+    values = probability() if values is None else values
+    height, width = values.shape[-2:]
+    with ObjectStream(
+        path, width=width, height=height, transform=TRANSFORM, crs=CRS, provenance=PROVENANCE, **options
+    ) as stream:
+        stream.push(values.reshape(-1, height, width))
+    return stream.count
+
+
+def read(path):
+    if path.suffix == ".parquet":
+        return geopandas.read_parquet(path)
+    return geopandas.read_file(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_round_trip(suffix, seed, tmp_path):
+    values = probability(seed)
+    if seed:  # corners that touch make MultiPolygons
+        values[::2, 0] = 1
+        values[1::2, 1] = 1
+    expected = polygonize(values, TRANSFORM, CRS)
+    path = tmp_path / f"objects{suffix}"
+    assert write(path, values) == len(expected)
+    objects = read(path)
+    if suffix == ".shp":
+        objects = objects.rename(columns={short: name for name, short in export.SHAPEFILE_FIELDS.items()})
+    if suffix == ".fgb":
+        objects = objects.sort_values("id", ignore_index=True)
+    if suffix == ".geojson":
+        expected = expected.to_crs("EPSG:4326")
+        objects["id"] = objects["id"].astype("int64")
+    assert objects.crs == expected.crs
+    assert list(objects.columns) == list(expected.columns)
+    assert [str(kind) for kind in objects.dtypes] == [str(kind) for kind in expected.dtypes]
+    assert objects["id"].tolist() == list(range(1, len(expected) + 1))
+    for name in ("class", "touches_edge", "touches_nodata"):
+        assert objects[name].tolist() == expected[name].tolist()
+    for name in ("score", "score_max", "area_m2", "perimeter_m"):
+        assert objects[name].to_numpy() == pytest.approx(expected[name].to_numpy(), rel=1e-9)
+    tolerance = 1e-6 if suffix == ".geojson" else 0.0
+    assert objects.geometry.count_coordinates().tolist() == expected.geometry.count_coordinates().tolist()
+    assert shapely.hausdorff_distance(objects.geometry.array, expected.geometry.array).max() <= tolerance
+    assert objects.is_valid.all()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_nothing_found_is_an_empty_layer_with_all_columns(suffix, tmp_path):
+    path = tmp_path / f"objects{suffix}"
+    assert write(path, np.zeros((10, 12), np.float32)) == 0
+    objects = read(path)
+    assert len(objects) == 0
+    assert objects.crs == ("EPSG:4326" if suffix == ".geojson" else CRS)
+    if suffix not in (".geojson", ".shp"):  # GeoJSON has no schema without features
+        assert list(objects.columns) == export.SCHEMA.names
+
+
+def test_geopackage(tmp_path):
+    path = tmp_path / "objects.gpkg"
+    write(path)
+    assert pyogrio.list_layers(path)[:, 0].tolist() == ["objects"]
+    with sqlite3.connect(path) as database:
+        assert database.execute("pragma user_version").fetchone()[0] <= 10300
+        assert database.execute("pragma application_id").fetchone()[0] == 0x47504B47
+        assert database.execute("pragma integrity_check").fetchone()[0] == "ok"
+        tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+        assert "rtree_objects_geom" in tables
+        (metadata,) = database.execute("select metadata from gpkg_metadata").fetchone()
+        kind = database.execute("select geometry_type_name from gpkg_geometry_columns").fetchone()[0]
+    database.close()
+    assert "weft-tiny" in metadata
+    assert kind in ("POLYGON", "MULTIPOLYGON")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["objects.gpkg"]
+
+
+def test_geoparquet(tmp_path):
+    path = tmp_path / "objects.parquet"
+    write(path)
+    file = pyarrow.parquet.ParquetFile(path)
+    meta = json.loads(file.metadata.metadata[b"geo"])
+    assert meta["version"] == "1.1.0"
+    column = meta["columns"]["geometry"]
+    assert column["covering"]["bbox"]["xmin"] == ["bbox", "xmin"]
+    assert column["crs"]["id"] == {"authority": "EPSG", "code": 32636}
+    table = file.read().to_pydict()
+    bounds = shapely.bounds(shapely.from_wkb(table["geometry"]))
+    assert np.array([list(box.values()) for box in table["bbox"]]) == pytest.approx(bounds)
+    assert column["bbox"] == pytest.approx([*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0)])
+    assert column["orientation"] == "counterclockwise"
+    assert json.loads(file.schema_arrow.metadata[b"weft_geo.provenance"])["model"] == "weft-tiny"
+    kinds = set(geopandas.read_parquet(path).geom_type)
+    assert set(column["geometry_types"]) == kinds
+    file.close()
+
+
+def test_geojson_is_rfc_7946(tmp_path):
+    path = tmp_path / "objects.geojson"
+    write(path)
+    layer = json.loads(path.read_text())
+    assert layer["type"] == "FeatureCollection"
+    assert "crs" not in layer
+    properties = layer["features"][0]["properties"]
+    assert list(properties) == [name for name in export.SCHEMA.names if name != "geometry"]
+    for feature in layer["features"]:
+        shape = shapely.geometry.shape(feature["geometry"])
+        assert all(part.exterior.is_ccw for part in shapely.get_parts(shape))
+        assert shapely.get_coordinates(shape) == pytest.approx(np.round(shapely.get_coordinates(shape), 7), abs=1e-12)
+        assert 32 < shape.centroid.x < 34
+
+
+def test_pixels_of_a_centimetre_stay_valid_in_geojson(tmp_path):
+    mask = discs(60, 3, 8.0, value=1).astype(np.float32)
+    path = tmp_path / "objects.geojson"
+    with ObjectStream(
+        path, width=60, height=60, transform=Affine(0.004, 0, 500_000, 0, -0.004, 5_000_000), crs=CRS
+    ) as stream:
+        stream.push(mask[None])
+    objects = read(path)
+    assert len(objects) == 9
+    assert objects.is_valid.all()
+    assert not objects.is_empty.any()
+
+
+@pytest.mark.parametrize("suffix", [".fgb", ".geojson", ".shp"])
+def test_provenance_beside(suffix, tmp_path):
+    write(tmp_path / f"objects{suffix}")
+    assert json.loads((tmp_path / f"objects{suffix}.json").read_text()) == PROVENANCE
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_many_batches(suffix, tmp_path, monkeypatch):
+    monkeypatch.setattr("weft_geo.vector.spool.BATCH_BYTES", 3000)
+    expected = polygonize(probability(), TRANSFORM, CRS)
+    write(tmp_path / f"objects{suffix}")
+    objects = read(tmp_path / f"objects{suffix}").sort_values("id")
+    assert objects["area_m2"].tolist() == pytest.approx(expected["area_m2"].tolist())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_exception_leaves_nothing_behind(suffix, tmp_path):
+    stream = ObjectStream(tmp_path / f"o{suffix}", width=80, height=60, transform=TRANSFORM, crs=CRS)
+
+    def break_off():
+        with stream:
+            stream.push(probability()[None, :30])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        break_off()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_exception_keeps_what_was_there(suffix, tmp_path):
+    path = tmp_path / f"o{suffix}"
+    write(path)
+    before = {item.name: item.read_bytes() for item in tmp_path.iterdir()}
+    with (
+        pytest.raises(InputError, match="30 rows came and 60"),
+        ObjectStream(path, width=80, height=60, transform=TRANSFORM, crs=CRS, overwrite=True) as stream,
+    ):
+        stream.push(probability()[None, :30])
+    assert {item.name: item.read_bytes() for item in tmp_path.iterdir()} == before
+
+
+def test_a_driver_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise pyogrio.errors.DataSourceError("disk full")
+
+    monkeypatch.setattr(pyogrio, "write_arrow", fail)
+    with pytest.raises(RunError, match="disk full"):
+        write(tmp_path / "o.gpkg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path):
+    script = textwrap.dedent(
+        f"""
+        import os, signal, numpy as np
+        from affine import Affine
+        from weft_geo.vector import ObjectStream
+        out = {str(tmp_path / "o.gpkg")!r}
+        with ObjectStream(out, width=8, height=8, transform=Affine(1, 0, 0, 0, 1, 0), crs=None) as s:
+            s.push(np.ones((1, 4, 8), np.float32))
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    subprocess.run([sys.executable, "-c", script], check=False)
+    assert not (tmp_path / "o.gpkg").exists()
+    write(tmp_path / "o.gpkg")
+    assert [item.name for item in tmp_path.iterdir()] == ["o.gpkg"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_output_that_is_there_is_found_before_any_work(suffix, tmp_path):
+    path = tmp_path / f"o{suffix}"
+    write(path)
+    with pytest.raises(OutputExistsError, match="already there"):
+        ObjectStream(path, width=8, height=8, transform=TRANSFORM, crs=CRS)
+    assert write(path, np.zeros((8, 8), np.float32), overwrite=True) == 0
+    assert len(read(path)) == 0
+
+
+def test_a_shapefile_takes_its_stale_parts_along(tmp_path):
+    write(tmp_path / "o.shp")
+    (tmp_path / "o.qix").write_bytes(b"stale")
+    write(tmp_path / "o.shp", overwrite=True)
+    assert not (tmp_path / "o.qix").exists()
+    assert {item.suffix for item in tmp_path.iterdir()} == {".shp", ".shx", ".dbf", ".prj", ".cpg", ".json"}
+
+
+def test_names_that_cannot_be_written(tmp_path):
+    for name, told in (("o.kml", r"\.gpkg"), ("o", r"\.gpkg"), ("missing/o.gpkg", "does not exist")):
+        with pytest.raises(InputError, match=told):
+            ObjectStream(tmp_path / name, width=8, height=8, transform=TRANSFORM, crs=CRS)
+    (tmp_path / "folder.gpkg").mkdir()
+    with pytest.raises(InputError, match="folder"):
+        ObjectStream(tmp_path / "folder.gpkg", width=8, height=8, transform=TRANSFORM, crs=CRS, overwrite=True)
+
+
+def test_a_layer_without_a_crs(tmp_path):
+    path = tmp_path / "o.gpkg"
+    with ObjectStream(path, width=4, height=4, transform=Affine.identity(), crs=None) as stream:
+        stream.push(np.ones((1, 4, 4), np.float32))
+    assert len(read(path)) == 1
+
+
+def test_strips_that_do_not_fit(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"\[1, rows, 8\]"),
+        ObjectStream(tmp_path / "o.gpkg", width=8, height=8, transform=TRANSFORM, crs=CRS) as stream,
+    ):
+        stream.push(np.ones((1, 4, 9), np.float32))
+    with (
+        pytest.raises(InputError, match="9 rows came and 8"),
+        ObjectStream(tmp_path / "o.gpkg", width=8, height=8, transform=TRANSFORM, crs=CRS) as stream,
+    ):
+        stream.push(np.ones((1, 9, 8), np.float32))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_regularised_layers(tmp_path):
+    path = tmp_path / "o.gpkg"
+    values = probability()
+    count = write(path, values, options=VectorOptions(regularize=True, connectivity=4))
+    objects = read(path)
+    assert count == len(objects)
+    expected = polygonize(values, TRANSFORM, CRS, regularize=True, connectivity=4)
+    assert objects.geometry.geom_equals(expected.geometry).all()
+    assert list(objects.columns) == export.SCHEMA.names

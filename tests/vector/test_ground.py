@@ -1,0 +1,101 @@
+"""Areas and lengths on the ground in every kind of CRS, against pyproj's Geod on the polygons themselves."""
+
+import numpy as np
+import pyproj
+import pytest
+import shapely
+from affine import Affine
+from tests.vector.masks import discs
+
+from weft_geo.errors import CrsError
+from weft_geo.vector import polygonize
+from weft_geo.vector.ground import Ground
+
+ENGINEERING = 'ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["foot",0.3048]]'
+CASES = {
+    "degrees at 60° N": ("EPSG:4326", Affine(2e-5, 0, 25.0, 0, -1e-5, 60.0)),
+    "degrees over 180°": ("EPSG:4326", Affine(2e-5, 0, 179.999, 0, -1e-5, -17.0)),
+    "degrees at the pole": ("EPSG:4326", Affine(1e-3, 0, 10.0, 0, -1e-5, 89.999)),
+    "web mercator at 60° N": ("EPSG:3857", Affine(1.0, 0, 2_782_987, 0, -1.0, 8_399_738)),
+    "UTM": ("EPSG:32635", Affine(0.3, 0, 388_500, 0, -0.3, 6_653_000)),
+    "UTM far out of its zone": ("EPSG:32635", Affine(10, 0, 1_000_000, 0, -10, 6_653_000)),
+    "rotated": ("EPSG:32635", Affine(0.26, 0.15, 388_500, 0.15, -0.26, 6_653_000)),
+    "south up": ("EPSG:32635", Affine(0.3, 0, 388_500, 0, 0.3, 6_653_000)),
+    "oblong pixels": ("EPSG:32635", Affine(0.3, 0, 388_500, 0, -0.9, 6_653_000)),
+    "polar stereographic": ("EPSG:3413", Affine(50, 0, -5_000, 0, -50, 5_000)),
+    "feet": ("EPSG:2263", Affine(1, 0, 990_000, 0, -1, 200_000)),
+    "grads": ("EPSG:4807", Affine(2e-5, 0, 1.0, 0, -1e-5, 54.0)),
+    "kilometre pixels": ("EPSG:3035", Affine(1_000, 0, 4_000_000, 0, -1_000, 3_200_000)),
+}
+
+
+def geodesic(shape, crs):
+    """Area and length of the shells by Geod, ring by ring."""
+    crs = pyproj.CRS(crs)
+    geographic = crs if crs.is_geographic else crs.geodetic_crs
+    degrees = np.degrees(geographic.axis_info[0].unit_conversion_factor)
+    to_geographic = pyproj.Transformer.from_crs(crs, geographic, always_xy=True)
+    area = length = 0.0
+    for ring in shapely.get_rings(shape):
+        x, y = shapely.get_coordinates(ring).T
+        lon, lat = (np.asarray(values) * degrees for values in to_geographic.transform(x, y))
+        ring_area, ring_length = crs.get_geod().polygon_area_perimeter(lon, lat)
+        shell = area == 0
+        area += abs(ring_area) if shell else -abs(ring_area)
+        length += ring_length if shell else 0
+    return area, length
+
+
+@pytest.mark.parametrize("outline", ["pixel", "subpixel"])
+@pytest.mark.parametrize("name", CASES)
+def test_measures_equal_geod(name, outline):
+    crs, transform = CASES[name]
+    mask = discs(150, 3, 20.0)
+    mask[:, 149] = 0
+    mask[70:80, 70:80] = 0  # a hole in the middle disc
+    objects = polygonize(mask, transform, crs, outline=outline)
+    assert len(objects) == 9
+    for row in objects.itertuples():
+        area, length = geodesic(row.geometry, crs)
+        assert row.area_m2 == pytest.approx(area, rel=1e-4)
+        assert row.perimeter_m == pytest.approx(length, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_shells_run_counter_clockwise(name):
+    crs, transform = CASES[name]
+    objects = polygonize(discs(60, 2, 10.0), transform, crs)
+    assert objects.geometry.exterior.is_ccw.all()
+    assert objects.is_valid.all()
+
+
+def test_objects_as_long_as_a_country_are_measured_edge_by_edge():
+    mask = np.ones((300, 400), np.uint8)
+    crs, transform = "EPSG:4326", Affine(0.01, 0, 20.0, 0, -0.01, 62.0)
+    (row,) = polygonize(mask, transform, crs).itertuples()
+    area, length = geodesic(row.geometry, crs)
+    assert row.area_m2 == pytest.approx(area, rel=1e-12)
+    assert row.perimeter_m == pytest.approx(length, rel=1e-12)
+
+
+def test_an_engineering_crs_is_measured_in_its_plane():
+    objects = polygonize(np.ones((10, 20), np.uint8), Affine(2, 0, 0, 0, -2, 0), ENGINEERING)
+    assert objects["area_m2"][0] == pytest.approx(800 * 0.3048**2)
+    assert objects["perimeter_m"][0] == pytest.approx(120 * 0.3048)
+    assert objects.crs.to_wkt() == pyproj.CRS(ENGINEERING).to_wkt()
+
+
+def test_without_a_crs_units_count_as_metres():
+    objects = polygonize(np.ones((10, 20), np.uint8))
+    assert objects["area_m2"].tolist() == [200.0]
+    assert objects.crs is None
+
+
+def test_a_crs_that_is_none():
+    with pytest.raises(CrsError, match="EPSG:N"):
+        Ground(Affine.identity(), "EPSG:999999")
+
+
+def test_a_raster_beyond_its_crs():
+    with pytest.raises(CrsError, match="area of use"):
+        polygonize(np.ones((4, 4), np.uint8), Affine(1e12, 0, 0, 0, -1e12, 0), "EPSG:32635")

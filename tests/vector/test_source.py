@@ -1,0 +1,150 @@
+"""What the numbers of a raster mean."""
+
+import json
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from rasterio.enums import ColorInterp
+
+from weft_geo.errors import CrsError, InputError, RasterError
+from weft_geo.vector import VectorOptions, polygonize, vectorize_raster
+
+BLOCK = np.zeros((20, 30), np.uint8)
+BLOCK[3:9, 4:12] = 1
+BLOCK[12:16, 20:25] = 1
+
+
+def vectorize(raster, tmp_path, **options):
+    out = tmp_path / "objects.gpkg"
+    count = vectorize_raster(raster, out, overwrite=True, **options)
+    objects = geopandas.read_file(out)
+    assert count == len(objects)
+    return objects
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [(BLOCK, "uint8"), (BLOCK * 255, "uint8"), (BLOCK, "int16"), (BLOCK, "float32"), (BLOCK * 200, "uint8")],
+)
+def test_masks_and_probabilities(values, dtype, make_raster, tmp_path):
+    objects = vectorize(make_raster(values, dtype=dtype), tmp_path)
+    assert objects["class"].tolist() == ["object", "object"]
+    assert objects["area_m2"].to_numpy() == pytest.approx([12, 5], rel=2e-3)
+    assert objects["score"].to_numpy() == pytest.approx([200 / 255 if values.max() == 200 else 1.0] * 2)
+
+
+@pytest.mark.parametrize(("threshold", "found"), [(0.5, 2), (0.78, 2), (0.79, 0), (1.0, 0)])
+def test_the_threshold_of_bytes(threshold, found, make_raster, tmp_path):
+    raster = make_raster(BLOCK * 200)
+    assert len(vectorize(raster, tmp_path, options=VectorOptions(threshold=threshold))) == found
+
+
+def test_classes_by_number_name_or_tag(make_raster, tmp_path):
+    values = BLOCK.copy()
+    values[3:9, 12:20] = 3
+    assert vectorize(make_raster(values), tmp_path)["class"].tolist() == ["1", "3", "1"]
+    names = ["roof", "road", "tree"]
+    assert vectorize(make_raster(values), tmp_path, classes=names)["class"].tolist() == ["roof", "tree", "roof"]
+    raster = make_raster(values, name="tagged.tif", nodata=255)
+    with rasterio.open(raster, "r+") as dataset:
+        dataset.update_tags(CLASSES=json.dumps(["background", *names]))
+    assert vectorize(raster, tmp_path)["class"].tolist() == ["roof", "tree", "roof"]
+    with pytest.raises(InputError, match=r"outside 0…2"):
+        vectorize(raster, tmp_path, classes=["roof", "road"])
+
+
+def test_a_band_for_each_class(make_raster, tmp_path):
+    values = np.stack([BLOCK * 255, np.roll(BLOCK, 9, axis=1) * 180])
+    raster = make_raster(values)
+    with rasterio.open(raster, "r+") as dataset:
+        dataset.descriptions = ("roof", "road")
+        dataset.update_tags(SCALE="probability = value / 255")
+    assert set(vectorize(raster, tmp_path)["class"]) == {"roof", "road"}
+    assert set(polygonize(raster)["class"]) == {"roof", "road"}
+    assert set(polygonize(values)["class"]) == {"1", "2"}
+
+
+def test_a_scaled_raster_with_nothing_certain_is_no_class_map(make_raster, tmp_path):
+    raster = make_raster(BLOCK * 5)
+    assert len(vectorize(raster, tmp_path)) == 2
+    with rasterio.open(raster, "r+") as dataset:
+        dataset.update_tags(SCALE="probability = value / 255")
+    assert len(vectorize(raster, tmp_path)) == 0
+
+
+def test_nodata_is_no_object(make_raster, tmp_path):
+    values = BLOCK * 255
+    values[5:7, 6:8] = 99
+    objects = vectorize(make_raster(values, nodata=99), tmp_path)
+    assert objects["touches_nodata"].tolist() == [True, False]
+    assert len(objects.geometry[0].interiors) == 1
+    valid = np.ones(BLOCK.shape, bool)
+    valid[12:, :] = False
+    assert len(vectorize(make_raster(BLOCK * 255, mask=valid), tmp_path)) == 1
+    floats = np.where(BLOCK, 0.9, -9999).astype(np.float32)
+    assert len(vectorize(make_raster(floats, dtype="float32", nodata=-9999), tmp_path)) == 2
+    three = np.where(valid, BLOCK, 255).astype(np.uint8)
+    assert vectorize(make_raster(three, nodata=255), tmp_path)["score"].tolist() == [1.0]
+
+
+def test_a_nodata_value_of_0_is_the_background(make_raster, tmp_path):
+    objects = vectorize(make_raster(BLOCK * 255, nodata=0), tmp_path)
+    assert objects["touches_nodata"].tolist() == [False, False]
+
+
+def test_an_alpha_band_is_a_mask(make_raster, tmp_path):
+    values = np.stack([BLOCK * 255, np.where(np.indices(BLOCK.shape)[0] < 10, 255, 0)])
+    raster = make_raster(values, colors=(ColorInterp.gray, ColorInterp.alpha), alpha="yes")
+    assert len(vectorize(raster, tmp_path)) == 1
+
+
+@pytest.mark.parametrize("block", [{}, {"tiled": True, "blockxsize": 16, "blockysize": 16}, {"blockysize": 1}])
+@pytest.mark.parametrize("rows", [1, 5, 100])
+def test_any_blocks_and_strips(block, rows, make_raster, strip_rows):
+    mask = (np.random.default_rng(0).random((50, 70)) < 0.4).astype(np.uint8)
+    expected = polygonize(mask)
+    strip_rows(rows, 70)
+    objects = polygonize(make_raster(mask, crs=None, **block))
+    assert objects["id"].tolist() == expected["id"].tolist()
+    assert objects["area_m2"].to_numpy() == pytest.approx(expected["area_m2"].to_numpy() / 4)
+
+
+def test_progress_and_provenance(make_raster, tmp_path):
+    import sqlite3
+
+    told = []
+    raster = make_raster(BLOCK)
+    vectorize(raster, tmp_path, progress=lambda *event: told.append(event))
+    assert told[0][:4] == ("start", "vectorize", 0, 20)
+    assert told[-1][:4] == ("done", "vectorize", 20, 20)
+    assert "2 objects" in told[-1][4]
+    database = sqlite3.connect(tmp_path / "objects.gpkg")
+    (metadata,) = database.execute("select metadata from gpkg_metadata").fetchone()
+    database.close()
+    assert "scene.tif" in metadata
+    assert "connectivity" in metadata
+
+
+def test_refusals(make_raster, tmp_path):
+    with pytest.raises(CrsError, match="--crs"):
+        vectorize(make_raster(BLOCK, crs=None), tmp_path)
+    assert vectorize(make_raster(BLOCK, crs=None), tmp_path, crs="EPSG:32633").crs.to_epsg() == 32633
+    image = make_raster(bands=3, colors=(ColorInterp.red, ColorInterp.green, ColorInterp.blue))
+    with pytest.raises(RasterError, match="is an image"):
+        vectorize(image, tmp_path)
+    with pytest.raises(InputError, match="probabilities lie in"):
+        vectorize(make_raster(BLOCK * 255.0, dtype="float32"), tmp_path)
+    with pytest.raises(InputError, match="name the classes"):
+        vectorize(make_raster(BLOCK.astype(np.uint16) * 4000, dtype="uint16"), tmp_path)
+    with pytest.raises(InputError, match=r"outside 0…1"):
+        polygonize(-BLOCK.astype(np.int16))
+    with pytest.raises(InputError, match="3 classes were named"):
+        polygonize(np.zeros((2, 5, 5), np.float32), classes=["a", "b", "c"])
+    for array in (np.zeros((0, 5)), np.zeros(5), np.zeros((1, 1, 5, 5))):
+        with pytest.raises(InputError, match="shape"):
+            polygonize(array)
+    with pytest.raises(InputError, match="complex"):
+        polygonize(np.zeros((5, 5), complex))
+    assert not list(tmp_path.glob(".*"))
