@@ -7,8 +7,8 @@ import shapely
 from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.vector.masks import class_maps, discs
 
+from tests.vector.masks import class_maps, discs
 from weft_geo.errors import InputError
 from weft_geo.vector import VectorOptions, polygonize
 from weft_geo.vector.overlaps import without_overlaps
@@ -185,11 +185,25 @@ def test_an_outline_that_would_overlap_gives_way():
         {
             "geometry": pa.array(list(shapely.to_wkb(new.array)), pa.binary()),
             "plain": pa.array(list(shapely.to_wkb(rows.array)), pa.binary()),
+            "group": [0, 5, 20],
             "top": [0.0, 0.0, 0.0],
             "bottom": [4.0, 4.2, 4.4],
         }
     )
     assert without_overlaps([batch], 1.0).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "options", [{"simplify_m": 4.0}, {"simplify_m": 12.0}, {"simplify_m": 4.0, "regularize": True}]
+)
+def test_an_island_in_a_notch_is_not_run_over(options):
+    mask = np.zeros((40, 40), np.uint8)
+    mask[5:35, 5:35] = 1
+    mask[8:32, 8:12] = mask[12:28, 20:35] = 0
+    mask[17:21, 24:30] = mask[10:14, 9:11] = 1
+    objects = polygonize(mask, **METRE, **options)
+    assert len(objects) == 3
+    assert objects.area.sum() == pytest.approx(objects.union_all().area, rel=1e-12)
 
 
 @pytest.mark.parametrize(

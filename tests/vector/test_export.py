@@ -13,8 +13,8 @@ import pyogrio
 import pytest
 import shapely
 from affine import Affine
-from tests.vector.masks import discs
 
+from tests.vector.masks import discs
 from weft_geo.errors import InputError, OutputExistsError, RunError
 from weft_geo.vector import ObjectStream, VectorOptions, export, polygonize
 

@@ -5,8 +5,8 @@ import pyproj
 import pytest
 import shapely
 from affine import Affine
-from tests.vector.masks import discs
 
+from tests.vector.masks import discs
 from weft_geo.errors import CrsError
 from weft_geo.vector import polygonize
 from weft_geo.vector.ground import Ground

@@ -7,8 +7,8 @@ import rasterio.features
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.vector.masks import PATTERNS, class_maps, gdal_objects
 
+from tests.vector.masks import PATTERNS, class_maps, gdal_objects
 from weft_geo.vector import polygonize
 
 NAMES = ["1", "2", "3"]

@@ -8,8 +8,8 @@ import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.vector.masks import PATTERNS, class_maps, discs
 
+from tests.vector.masks import PATTERNS, class_maps, discs
 from weft_geo.vector import polygonize
 
 

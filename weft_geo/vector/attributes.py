@@ -30,7 +30,7 @@ class Rows:
     """Some objects as rows.
 
     Attributes:
-        batch: of `SCHEMA`, ids still 0; with `PLAIN_FIELDS` behind when outlines are regularised.
+        batch: of `SCHEMA`, ids still 0; with `PLAIN_FIELDS` behind when outlines are simplified or regularised.
         first: [rows] row × width + column of each object's first pixel.
         multi: whether there is a MultiPolygon.
         rise: how many rows a new outline begins above its object's first pixel, at most.
@@ -61,21 +61,24 @@ def describe(
     polygons, kept = drop_small(polygons, ground, options)
     if not polygons.count:
         return None
-    plain = polygons
+    columns = _attributes(finished, np.flatnonzero(kept), classes)
+    first = finished.first[kept]
+    if not options.has_new_outlines:
+        return _rows(columns, polygons, ground, first)
+
     _, group = np.unique(finished.group[kept], return_inverse=True)
+    shapes = polygons.to_shapely()
+    new = shapes.copy()
     if options.simplify_m:
         nodes = None
         if options.outline == "pixel":
             nodes = np.column_stack([finished.marks["col"], finished.marks["row"]]).astype(np.int64)
-        plain = simplify(polygons, group, ground, options.simplify_m, nodes)
-    columns = _attributes(finished, np.flatnonzero(kept), classes)
-    first = finished.first[kept]
-    if not options.regularize:
-        return _rows(columns, plain, ground, first)
-    alone = np.bincount(group)[group] == 1
-    return _regular_rows(
-        columns, plain, regularize(polygons, ground, shape, options.simplify_m, alone), ground, first, shape
-    )
+        new = simplify(polygons, group, ground, options.simplify_m, nodes)
+    if options.regularize:
+        alone = np.bincount(group)[group] == 1
+        square = regularize(polygons, ground, shape, options.simplify_m, alone)
+        new = np.where(np.array([item is None for item in square]), new, square)
+    return _waiting_rows(columns, polygons, shapes, new, group, ground, first, shape[1])
 
 
 def _outline(finished: Finished, shape: tuple[int, int], options: VectorOptions, classes: int) -> Polygons:
@@ -113,24 +116,31 @@ def _rows(columns: dict[str, pa.Array], polygons: Polygons, ground: Ground, firs
     return Rows(batch, first, bool((shapely.get_type_id(shapes) == MULTIPOLYGON).any()), 0.0)
 
 
-def _regular_rows(
-    columns: dict[str, pa.Array], plain: Polygons, new: Shapes, ground: Ground, first: Ints, shape: tuple[int, int]
+def _waiting_rows(
+    columns: dict[str, pa.Array],
+    polygons: Polygons,
+    plain: Shapes,
+    new: Shapes,
+    group: Ints,
+    ground: Ground,
+    first: Ints,
+    width: int,
 ) -> Rows:
-    """Rows with the new outlines where there are any, and the plain ones beside, until overlaps are sorted out."""
-    has_new = np.array([item is not None for item in new])
-    drawn = plain.to_shapely()
-    both = np.where(has_new, new, drawn)
-    rows = _rows(columns, Polygons.from_shapely(both), ground, first)
-    old = _rows(columns, plain, ground, first)
-    known = pa.array(has_new)
-    none = pa.nulls(len(new), pa.binary())
-    top = first // shape[1]
+    """Rows with the new outlines, and the plain ones beside, until it is known that none overlap."""
+    rows = _rows(columns, Polygons.from_shapely(new), ground, first)
+    old = _rows(columns, polygons, ground, first)
+    changed = shapely.get_num_coordinates(new) != shapely.get_num_coordinates(plain)
+    changed |= ~shapely.equals_exact(new, plain, 0.0, normalize=True)
+    of_group = np.full(int(group.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(of_group, group, first)
+    top = first // width
     extra = [
-        pa.compute.if_else(known, old.batch.column("geometry"), none),
+        pa.compute.if_else(pa.array(changed), old.batch.column("geometry"), pa.nulls(len(new), pa.binary())),
         old.batch.column("area_m2"),
         old.batch.column("perimeter_m"),
+        pa.array(of_group[group]),
         pa.array(top.astype(np.float64)),
-        pa.array(np.maximum(shapely.bounds(both)[:, 3], shapely.bounds(drawn)[:, 3])),
+        pa.array(np.maximum(shapely.bounds(new)[:, 3], shapely.bounds(plain)[:, 3])),
     ]
     batch = pa.record_batch([*rows.batch.columns, *extra], schema=WAITING_SCHEMA)
-    return Rows(batch, first, rows.multi or old.multi, float((top - shapely.bounds(both)[:, 1]).max()))
+    return Rows(batch, first, rows.multi or old.multi, float((top - shapely.bounds(new)[:, 1]).max()))

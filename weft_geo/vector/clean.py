@@ -45,7 +45,7 @@ def exact_measures(polygons: Polygons, measures: Measures, ground: Ground) -> tu
     return area, perimeter
 
 
-def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float, nodes: Ints | None) -> Polygons:
+def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float, nodes: Ints | None) -> Shapes:
     """Simplify groups of touching objects so that they keep the edges they share.
 
     Visvalingam and Whyatt's method on the coverage (shapely's `coverage_simplify`): a vertex goes when the triangle it
@@ -60,7 +60,7 @@ def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float
             their common points already, as sub-pixel outlines do.
 
     Returns:
-        The same objects with fewer points. A group that would not stay valid is left as it is.
+        [objects] in pixel coordinates, with fewer points. A group that would not stay valid is left as it is.
     """
     several = np.bincount(group)[group] > 1
     if nodes is not None and several.any():
@@ -70,7 +70,7 @@ def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float
     begin = np.flatnonzero(np.diff(group[order], prepend=-1))
     for some in np.split(order, begin[1:]):
         shapes[some] = _simplify_group(shapes[some], ground, tolerance_m)
-    return Polygons.from_shapely(shapes)
+    return shapes
 
 
 def _simplify_group(shapes: Shapes, ground: Ground, tolerance_m: float) -> Shapes:
@@ -78,7 +78,7 @@ def _simplify_group(shapes: Shapes, ground: Ground, tolerance_m: float) -> Shape
     reach = max(east - west, south - north) / 2
     frame = metric_frame(ground.metric(np.array([(west + east) / 2]), np.array([(north + south) / 2]), reach)[0])
     flat = shapely.transform(shapes, lambda xy: lay(xy, frame))
-    back = np.linalg.inv(frame)
+    back = np.asarray(np.linalg.inv(frame), dtype=np.float64)
     # GEOS now and then drops a vertex on one side of a shared edge alone; a slightly smaller tolerance helps it out.
     for share in (1.0, 0.9, 0.7, 0.5):
         slim = shapely.coverage_simplify(flat, tolerance_m * share)

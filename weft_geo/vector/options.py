@@ -40,6 +40,11 @@ class VectorOptions:
     regularize: bool = False
     connectivity: int = 8
 
+    @property
+    def has_new_outlines(self) -> bool:
+        """Whether outlines are redrawn, so that they might overlap."""
+        return self.simplify_m > 0 or self.regularize
+
     def __post_init__(self) -> None:
         if not (isinstance(self.threshold, (int, float)) and 0.0 < self.threshold <= 1.0):
             raise InputError(f"threshold is {self.threshold!r}; give a probability above 0 and up to 1")

@@ -1,8 +1,9 @@
-"""Right-angled outlines that would overlap another object give way to the plain ones.
+"""New outlines (simplified, right-angled) that would overlap another object give way to the plain ones.
 
-A new outline is taken only if its interior meets neither the plain nor the new outline of any other object. The rule
-looks at each object with its neighbours alone, so it does not matter in which order or in which strips the objects
-come, and no decision ever has to be taken back.
+A group of touching objects takes its new outlines only if the interior of none of them meets the plain or the new
+outline of an object outside the group; within it they share their edges already. The rule looks at each group with its
+neighbours alone, so it does not matter in which order or in which strips the objects come, and no decision ever has to
+be taken back.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ PLAIN_FIELDS = [
     pa.field("plain", pa.binary()),
     pa.field("plain_area_m2", pa.float64()),
     pa.field("plain_perimeter_m", pa.float64()),
+    pa.field("group", pa.int64()),
     pa.field("top", pa.float64()),
     pa.field("bottom", pa.float64()),
 ]
 """Beside each object while it waits: its plain outline (null where that is its outline anyway) with its measures, the
-row of its first pixel, and the last row that either outline reaches."""
+first pixel of its group, the row of its own, and the last row that either outline reaches."""
 
 
 def without_overlaps(batches: Iterable[pa.RecordBatch], rise: float) -> Bools:
@@ -38,36 +40,31 @@ def without_overlaps(batches: Iterable[pa.RecordBatch], rise: float) -> Bools:
     Returns:
         [objects] whether the outline in `geometry` stands.
     """
-    number, plain, new = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=object), np.zeros(0, dtype=object)
-    bottom = np.zeros(0)
-    stands: list[Bools] = []
-    rejected: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+    plain, new = np.zeros(0, dtype=object), np.zeros(0, dtype=object)
+    group, bottom = np.zeros(0, dtype=np.int64), np.zeros(0)
+    groups, rejected = [group], [group]
     for batch in batches:
-        held, count = len(number), len(batch)
+        held = len(plain)
         geometry = shapely.from_wkb(np.asarray(batch.column("geometry")))
         has_new = np.asarray(batch.column("plain").is_valid())
         before = geometry.copy()
         before[has_new] = shapely.from_wkb(np.asarray(batch.column("plain").filter(pa.array(has_new))))
-        seen = sum(map(len, stands))
-        number = np.append(number, np.arange(seen, seen + count))
+        groups.append(np.asarray(batch.column("group")))
+        group = np.append(group, groups[-1])
         plain, new = np.append(plain, before), np.append(new, np.where(has_new, geometry, None))
         bottom = np.append(bottom, np.asarray(batch.column("bottom")))
-        stands.append(np.ones(count, dtype=bool))
 
-        mine = np.flatnonzero(new != None)  # noqa: E711  (element by element)
+        mine = np.flatnonzero(~shapely.is_missing(new))
         shapes, owner = np.append(plain, new[mine]), np.append(np.arange(len(plain)), mine)
         left, right = shapely.STRtree(shapes).query(new[mine], predicate="intersects")
         one, other = mine[left], owner[right]
-        fresh = (one != other) & ((one >= held) | (other >= held))
+        fresh = (group[one] != group[other]) & ((one >= held) | (other >= held))
         clash = shapely.relate_pattern(new[one[fresh]], shapes[right[fresh]], "T********")
-        rejected.append(number[np.unique(one[fresh][clash])])
+        rejected.append(np.unique(group[one[fresh]][clash]))
 
         ahead = bottom >= batch.column("top")[-1].as_py() - rise
-        number, plain, new, bottom = number[ahead], plain[ahead], new[ahead], bottom[ahead]
-    result = np.concatenate(stands) if stands else np.zeros(0, dtype=bool)
-    for some in rejected:
-        result[some] = False
-    return result
+        plain, new, group, bottom = plain[ahead], new[ahead], group[ahead], bottom[ahead]
+    return ~np.isin(np.concatenate(groups), np.concatenate(rejected))
 
 
 def choose(batch: pa.RecordBatch, stands: Bools, schema: pa.Schema) -> pa.RecordBatch:

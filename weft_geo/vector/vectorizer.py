@@ -48,10 +48,10 @@ class Vectorizer:
             height,
             options.connectivity,
             # Neighbours share edges, so they are cleaned together; sub-pixel outlines of several classes are drawn so.
-            grouped=options.simplify_m > 0 or options.regularize or (subpixel and len(classes) > 1),
+            grouped=options.has_new_outlines or (subpixel and len(classes) > 1),
             threshold=options.threshold if subpixel else None,
         )
-        self._spool = Spool(folder / "objects.arrow", WAITING_SCHEMA if options.regularize else SCHEMA)
+        self._spool = Spool(folder / "objects.arrow", WAITING_SCHEMA if options.has_new_outlines else SCHEMA)
         self._rise = 1.0
         self._waiting: list[Strip] = []
         self._rows = 0
@@ -103,7 +103,7 @@ class Vectorizer:
 
     def ordered(self) -> Iterator[pa.RecordBatch]:
         """All rows in the order of their ids; after `finish`."""
-        if not self.options.regularize:
+        if not self.options.has_new_outlines:
             yield from self._spool.ordered()
             return
         stands = without_overlaps(self._spool.ordered(), self._rise + 1)
