@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyogrio
 import pyproj
 import shapely
 
@@ -122,6 +121,8 @@ class LayerFile:
             batches, crs = _to_rfc7946(batches, crs), None if crs is None else pyproj.CRS.from_epsg(4326)
         if self.suffix == ".shp":
             schema = pa.schema([field.with_name(SHAPEFILE_FIELDS.get(field.name, field.name)) for field in SCHEMA])
+        from pyogrio.errors import DataLayerError, DataSourceError  # brings geopandas, which is slow to come
+
         try:
             if self.suffix == ".parquet":
                 _write_parquet(target, batches, crs, provenance)
@@ -132,7 +133,7 @@ class LayerFile:
                     batches = (_promote(batch) for batch in batches)
                 renamed = (pa.record_batch(batch.columns, schema=schema) for batch in batches)
                 self._write_arrow(target, pa.RecordBatchReader.from_batches(schema, renamed), crs, kind, provenance)
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException, OSError) as error:
+        except (DataSourceError, DataLayerError, pa.ArrowException, OSError) as error:
             raise RunError(f"{self.path} could not be written: {error}") from error
         if provenance is not None and self.suffix in (".fgb", ".geojson", ".shp"):
             beside = self._made / f"{self.path.name}.json"
@@ -147,6 +148,8 @@ class LayerFile:
         kind: str,
         provenance: dict[str, Any] | None,
     ) -> None:
+        import pyogrio
+
         extra: dict[str, Any] = {}
         if self.suffix == ".gpkg":
             extra = {"dataset_options": {"VERSION": "1.3"}, "layer_options": {"SPATIAL_INDEX": "YES"}}

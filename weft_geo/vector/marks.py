@@ -140,7 +140,7 @@ def measure_parts(
     parts["value"][component] = runs.value
     parts["count"] = np.bincount(mine, fresh.end - fresh.start, n)
     parts["first"] = np.iinfo(np.int64).max
-    np.minimum.at(parts["first"], mine, fresh.row * width + fresh.start)
+    parts["first"][mine[::-1]] = (fresh.row * width + fresh.start)[::-1]  # the first run of each comes last, and stays
     if strip.score is None:
         parts["total"], parts["best"] = parts["count"], 1.0
     else:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas
 import numpy as np
 import pyproj
 import shapely
@@ -14,6 +13,9 @@ from affine import Affine
 from weft_geo.errors import CrsError, InputError
 from weft_geo.vector.ground import Ground, as_pyproj
 from weft_geo.vector.polygons import MULTIPOLYGON, POLYGON, Shapes
+
+if TYPE_CHECKING:
+    import geopandas
 
 
 @dataclass(frozen=True)

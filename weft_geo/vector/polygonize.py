@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -27,6 +26,9 @@ from weft_geo.vector.source import Source
 from weft_geo.vector.stream import ObjectStream
 from weft_geo.vector.vectorizer import Vectorizer
 from weft_geo.version import __version__
+
+if TYPE_CHECKING:
+    import geopandas
 
 Progress = Callable[[str, str, int, int, str], None]
 """(event, stage, done, total, message), events as in the JSON lines of the command line."""
@@ -167,6 +169,8 @@ def _collect(source: Source, ground: Ground, options: VectorOptions) -> geopanda
             table = pa.Table.from_batches(vectorizer.ordered(), SCHEMA)
         finally:
             vectorizer.close()
+    import geopandas  # half a second and 50 MB that a run from file to file does without
+
     geometry = shapely.from_wkb(np.asarray(table.column("geometry")))
     frame = table.drop_columns("geometry").to_pandas()
     return geopandas.GeoDataFrame(frame, geometry=geometry, crs=ground.crs)

@@ -127,7 +127,7 @@ class Source:
         def tops() -> Iterator[int]:
             for top in range(0, info.height, rows):
                 values, valid = read(top, min(rows, info.height - top))
-                yield int((values if valid is None else values[:, valid]).max(initial=0))
+                yield int((values if valid is None or valid.all() else values[:, valid]).max(initial=0))
 
         dtype = np.dtype(info.dtype)
         meaning = find_meaning(
@@ -262,7 +262,10 @@ def probability_strip(probability: Values, threshold: float, scale: float = 1.0)
     least = threshold * scale if probability.dtype.kind == "f" else max(1, int(np.ceil(threshold * scale - 1e-9)))
     if len(probability) == 1:
         score = probability[0]
-        return Strip((score >= least).view(np.uint8), score, scale, probability=probability)
+        found = score >= least
+        # A mask of 0 and 255 has nothing to add up.
+        certain = score.dtype == np.uint8 and np.count_nonzero(score == scale) == np.count_nonzero(found)
+        return Strip(found.view(np.uint8), None if certain else score, scale, probability=probability)
     if probability.dtype.kind == "f":
         probability = np.nan_to_num(probability, nan=-1.0)
     score = probability.max(axis=0)

@@ -15,7 +15,7 @@ import pyarrow.compute  # makes pa.compute available
 
 from weft_geo.vector.outline import Ints
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 4 << 20
 BATCH_ROWS = 1 << 15
 
 
@@ -76,8 +76,7 @@ class Spool:
                 some = order[begin:end]
                 needed, which = np.unique(batch_of[some], return_inverse=True)
                 held = {int(k): held.get(int(k)) or reader.get_batch(int(k)) for k in needed}
-                table = pa.Table.from_batches([held[int(k)] for k in needed])
                 offset = np.cumsum([0, *(len(held[int(k)]) for k in needed)])
-                rows = table.take(pa.array(offset[which] + row_of[some])).combine_chunks().to_batches()[0]
+                rows = pa.concat_batches([held[int(k)] for k in needed]).take(pa.array(offset[which] + row_of[some]))
                 yield rows.set_column(0, self.schema.field(0), pa.array(np.arange(begin + 1, end + 1)))
                 begin = end

@@ -54,7 +54,10 @@ def join_strips(strips: Sequence[Strip]) -> Strip:
     """Strips below each other as one."""
     if len(strips) == 1:
         return strips[0]
-    scores = [strip.score for strip in strips if strip.score is not None]
+    score = None
+    if any(strip.score is not None for strip in strips):
+        certain = [strip.classes.astype(bool) * strip.scale for strip in strips]
+        score = np.concatenate([c if s.score is None else s.score for s, c in zip(strips, certain, strict=True)])
     probabilities = [strip.probability for strip in strips if strip.probability is not None]
     invalid = None
     if any(strip.invalid is not None for strip in strips):
@@ -62,7 +65,7 @@ def join_strips(strips: Sequence[Strip]) -> Strip:
         invalid = np.concatenate([n if s.invalid is None else s.invalid for s, n in zip(strips, none, strict=True)])
     return Strip(
         np.concatenate([strip.classes for strip in strips]),
-        np.concatenate(scores) if scores else None,
+        score,
         strips[0].scale,
         invalid,
         np.concatenate(probabilities, axis=1) if probabilities else None,
