@@ -18,7 +18,7 @@ from .progress import Console
 @click.pass_obj
 def export(console: Console, /, checkpoint: Path, output: Path, check: bool, overwrite: bool) -> None:
     """Write CHECKPOINT (.safetensors) as ONNX with its input contract inside. Needs the train extra."""
-    from weft_geo.errors import CheckpointError, InputError, MissingExtraError, OutputExistsError
+    from weft_geo.errors import CheckpointError, InputError, OutputExistsError
 
     if output.suffix.lower() != ".onnx":
         raise InputError(f"{output} must end in .onnx")
@@ -26,9 +26,8 @@ def export(console: Console, /, checkpoint: Path, output: Path, check: bool, ove
         raise OutputExistsError(f"{output} is already there; pass --overwrite to replace it")
     if not checkpoint.is_file():
         raise CheckpointError(f"the checkpoint {checkpoint} does not exist")
-    try:
-        from weft_geo.models.export import export_onnx
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("exporting a checkpoint", "train") from error
-    export_onnx(checkpoint, output, check=check)
-    console.note(f"{checkpoint} → {output} ({output.stat().st_size / 1e6:.1f} MB)")
+    from weft_geo.models.export import export_onnx
+
+    report = export_onnx(checkpoint, output, check=check)
+    checked = "" if report.largest_difference is None else f", differs from torch by {report.largest_difference:.1e}"
+    console.note(f"{checkpoint} → {output} ({report.bytes / 1e6:.1f} MB{checked})")

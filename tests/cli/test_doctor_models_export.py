@@ -35,6 +35,32 @@ def test_models_lists_every_name(run):
         assert "weft-large" in report["trainable"]
 
 
+@pytest.mark.slow
+def test_an_exported_checkpoint_keeps_its_contract(run, tmp_path):
+    torch = pytest.importorskip("torch")
+    from weft_geo.geo.contract import ModelContract
+    from weft_geo.models import Weft, WeftConfig, save_checkpoint
+
+    torch.manual_seed(0)
+    shape = {"embed_dim": 32, "depth": 4, "num_heads": 2, "stage_ends": (1, 2, 3, 4), "injection_heads": 2}
+    small = {
+        "expert_kernel_sizes": (1, 3),
+        "top_k": 1,
+        "inner_channels": 16,
+        "decoder_dim": 32,
+        "num_queries": 4,
+        "decoder_layers": 2,
+        "pixel_layers": 1,
+    }
+    config = WeftConfig(classes=("roof",), train_trunk=True, last_stage_enhancers=1, **shape, **small)
+    contract = ModelContract(classes=("roof",), window=64, overlap=16, gsd_m=0.5, mean=128.0, std=64.0, name="small")
+    save_checkpoint(Weft(config, contract), tmp_path / "small.safetensors", adapter_only=False)
+    assert "differs from torch by" in run("export", "small.safetensors", "-o", "small.onnx", "--check").stderr
+    assert "--overwrite" in run("export", "small.safetensors", "-o", "small.onnx", code=2).stderr
+    report = json.loads(run("info", "small.onnx", "small.safetensors", "--json").stdout)
+    assert report["small.onnx"] == report["small.safetensors"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
