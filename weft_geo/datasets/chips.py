@@ -75,7 +75,7 @@ class RandomChips(Dataset[dict[str, Tensor]]):
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """"image": float32 [3, size, size] on 0…255; "mask": int64 [size, size], 255 outside the scene."""
+        """An item: "image" float32 [3, size, size] on 0…255 and "mask" int64 [size, size], 255 outside the scene."""
         rng = np.random.default_rng((self.seed, index))
         chosen = int(rng.choice(len(self.scenes), p=self._chances))
         image, labels = self._cut(rng, chosen)
@@ -111,9 +111,28 @@ class RandomChips(Dataset[dict[str, Tensor]]):
         if zoom < 0.75:
             part = F.avg_pool2d(F.pad(part[None], (1, 1, 1, 1), mode="replicate"), 3, stride=1)[0]
         chip = F.grid_sample(part[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-        nearest = F.grid_sample(truth[None, None], grid, mode="nearest", padding_mode="border", align_corners=False)[0, 0]
+        nearest = F.grid_sample(truth[None, None], grid, mode="nearest", padding_mode="border", align_corners=False)
         outside = (grid[0].abs() > 1).any(dim=-1)
-        return chip, nearest.long().masked_fill(outside, IGNORE)
+        return chip, nearest[0, 0].long().masked_fill(outside, IGNORE)
+
+
+class WholeScenes(Dataset[dict[str, Tensor]]):
+    """Scenes as they are, each one item, for validation.
+
+    Args:
+        scenes: what to offer.
+    """
+
+    def __init__(self, scenes: Sequence[LabelledScene]) -> None:
+        self.scenes = scenes
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """An item: "image" float32 [3, H, W] on 0…255 and "mask" int64 [H, W], 255 where nothing is known."""
+        scene = self.scenes[index]
+        return {"image": torch.from_numpy(scene.image).float(), "mask": torch.from_numpy(scene.labels).long()}
 
 
 def recolour(rng: np.random.Generator, image: Tensor, change: Augmentation) -> Tensor:

@@ -1,4 +1,4 @@
-"""Save and load models: safetensors for the values, JSON in its header for the configuration and the contract; never pickle."""
+"""Save and load models: values as safetensors, configuration and contract as JSON in its header; never pickle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMAT = "weft-geo checkpoint 1"
 
 
 def trunk_sha256(model: Weft) -> str:
-    """SHA-256 over the names and values of the trunk, in the order of its state dict: which trunk an adapter belongs to."""
+    """SHA-256 over the names and values of the trunk: which trunk an adapter belongs to."""
     digest = hashlib.sha256()
     for key, value in model.trunk.state_dict().items():
         digest.update(key.encode())
@@ -36,8 +36,8 @@ def save_checkpoint(model: Weft, path: str | Path, adapter_only: bool = True) ->
     Args:
         model: what to save.
         path: the file, `*.safetensors`.
-        adapter_only: leave out the trunk, if it is frozen, and name it by its hash instead (58 MB, not 1.2 GB, for weft-large).
-            A trunk that was trained is always saved.
+        adapter_only: leave out the trunk, if it is frozen, and name it by its hash instead (58 MB, not 1.2 GB, for
+            weft-large). A trunk that was trained is always saved.
     """
     from safetensors.torch import save_file
 
@@ -68,10 +68,12 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Weft:
 
     Args:
         path: the checkpoint.
-        trunk: for an adapter-only checkpoint, the file its trunk is in: the published UniPerceiver checkpoint, or a whole checkpoint.
+        trunk: for an adapter-only checkpoint, the file its trunk is in: the published UniPerceiver checkpoint, or a
+            whole checkpoint.
 
     Raises:
-        CheckpointError: the file is no checkpoint, or the trunk is missing or another one than the adapter was trained on.
+        CheckpointError: the file is no checkpoint, or the trunk is missing or another one than the adapter was
+            trained on.
     """
     state, header = _read(Path(path))
     model = Weft(
@@ -87,7 +89,8 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Weft:
         load_weights(model, trunk, trunk_only=True)
         if trunk_sha256(model) != expected:
             raise CheckpointError(
-                f"{trunk} is not the trunk that {path} was trained on: SHA-256 {trunk_sha256(model)[:12]}…, expected {expected[:12]}…"
+                f"{trunk} is not the trunk that {path} was trained on: "
+                f"SHA-256 {trunk_sha256(model)[:12]}…, expected {expected[:12]}…"
             )
         state = state | {k: v for k, v in model.state_dict().items() if k.startswith("trunk.")}
     load_strictly(model, state)

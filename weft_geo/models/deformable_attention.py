@@ -14,8 +14,8 @@ Sizes = tuple[tuple[int, int], ...]
 class DeformableAttention(nn.Module):
     """Each query looks at a few learnt points around its reference point on every level.
 
-    Written here, because torchvision has no such layer, the CUDA operator of the original is not installable from a wheel, and
-    transformers' copy keeps values at full width (no `value_ratio`).
+    Written here, because torchvision has no such layer, the CUDA operator of the original is not installable from a
+    wheel, and transformers' copy keeps values at full width (no `value_ratio`).
 
     Args:
         dim: D of queries, values and output.
@@ -74,10 +74,12 @@ class DeformableAttention(nn.Module):
         weights = self.attention_weights(query).view(B, N, heads, levels * points).softmax(dim=-1)
 
         sampled = []
-        for level, (part, (h, w)) in enumerate(zip(values.split([h * w for h, w in sizes], dim=1), sizes, strict=True)):
-            # Locations in [0, 1]; grid_sample wants [-1, 1] with align_corners=False, the same half-pixel convention.
-            location = reference[None, :, None, None] + offsets[:, :, :, level] / offsets.new_tensor((w, h))
-            grid = (2 * location - 1).transpose(1, 2).flatten(0, 1)  # [B·heads, N, points, 2]
+        x, y = (2 * reference - 1)[None, :, None, None].unbind(-1)
+        for level, (part, (h, w)) in enumerate(zip(split_levels(values, sizes), sizes, strict=True)):
+            # grid_sample wants [-1, 1] with align_corners=False, the same half-pixel convention as [0, 1] here.
+            across, down = offsets[:, :, :, level].unbind(-1)
+            grid = torch.stack((x + across * (2 / w), y + down * (2 / h)), dim=-1)
+            grid = grid.transpose(1, 2).flatten(0, 1)  # [B·heads, N, points, 2]
             maps = part.permute(0, 2, 3, 1).reshape(B * heads, -1, h, w)
             sampled.append(F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False))
         weights = weights.transpose(1, 2).reshape(B * heads, 1, N, levels * points)
@@ -86,8 +88,17 @@ class DeformableAttention(nn.Module):
         return projected
 
 
+def split_levels(tokens: Tensor, sizes: Sizes) -> list[Tensor]:
+    """Tokens [B, Σ hᵢ·wᵢ, …] → those of each level, [B, hᵢ·wᵢ, …]."""
+    parts, start = [], 0
+    for h, w in sizes:  # by slices, which an exported graph can follow for any size
+        parts.append(tokens[:, start : start + h * w])
+        start = start + h * w
+    return parts
+
+
 def cell_centres(height: int, width: int, like: Tensor) -> Tensor:
-    """[height·width, 2]: (x, y) of the cell centres of a map, in [0, 1], row-major, with the dtype and device of `like`."""
+    """[height·width, 2]: (x, y) of a map's cell centres, in [0, 1], row-major, of the dtype and device of `like`."""
     y = (torch.arange(height, dtype=like.dtype, device=like.device) + 0.5) / height
     x = (torch.arange(width, dtype=like.dtype, device=like.device) + 0.5) / width
     grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")

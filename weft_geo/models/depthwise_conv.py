@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# oneDNN has no fast NCHW kernel from 11×11 on forwards, and from 7×7 on backwards; channels-last is up to 12 times faster there.
+# oneDNN has no fast NCHW kernel from 11×11 on forwards, and from 7×7 on backwards; channels-last is up to 12 times
+# faster there.
 CHANNELS_LAST_FROM = 7
 
 

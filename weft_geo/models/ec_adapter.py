@@ -48,7 +48,8 @@ class ExpertInjection(nn.Module):
         `reference` is [N, 2] and `sizes` the three (height, width) of c, as in `DeformableAttention`.
         """
         attended = self.attention(self.query_norm(x), reference, self.value_norm(c), sizes)
-        return x + self.gamma * self.esto(attended)
+        out: Tensor = x + self.gamma * self.esto(attended)
+        return out
 
 
 class ECAdapterStage(nn.Module):
@@ -63,7 +64,12 @@ class ECAdapterStage(nn.Module):
     """
 
     def __init__(
-        self, dim: int, injection: ExpertInjection, num_enhancers: int = 1, see_ratio: float = 0.25, drop_path: float = 0.4
+        self,
+        dim: int,
+        injection: ExpertInjection,
+        num_enhancers: int = 1,
+        see_ratio: float = 0.25,
+        drop_path: float = 0.4,
     ) -> None:
         super().__init__()
         self.injection = injection

@@ -15,13 +15,14 @@ BOUNDARY_WEIGHT = 0.5
 class SubspaceTokenOptimizer(nn.Module):
     """Re-expresses tokens by one another in four subspaces, more so where channels vary most, i.e. at boundaries.
 
-    Differs from the paper: no learnt projections; tokens are normalised over all channels before the split into subspaces, and
+    Differs from the paper: no learnt projections; tokens are normalised over all channels before the split into
+        subspaces, and
     the softmax is scaled by (C/4)^-½ all the same (research code).
 
     Args:
-        statistics: over what the variance of tokens is standardised. "image" (default): over the tokens of each image, so that
-            an answer never depends on its neighbours in the batch. "batch": over the whole batch, as the research code does;
-            for one image both are the same.
+        statistics: over what the variance of tokens is standardised. "image" (default): over the tokens of each
+            image, so that an answer never depends on its neighbours in the batch. "batch": over the whole batch, as
+            the research code does; for one image both are the same.
     """
 
     def __init__(self, statistics: Literal["image", "batch"] = "image") -> None:

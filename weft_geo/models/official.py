@@ -122,7 +122,7 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of what mmcv or torch saved: a bare dict, or one under "state_dict" or "model", "module." stripped."""
+    """The tensors of what mmcv or torch saved, bare or under "state_dict" or "model", with "module." stripped."""
     for holder in ("state_dict", "model"):
         if isinstance(checkpoint.get(holder), Mapping):
             checkpoint = checkpoint[holder]
@@ -132,9 +132,10 @@ def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 def config_from_official(state: Mapping[str, Tensor], keywords: Mapping[str, Any]) -> WeftConfig:
     """The configuration that a checkpoint of the research code was made with.
 
-    What the shapes of the tensors say is read from them. Heads, stages and rates leave no trace there; they come from the
-    research code's own keywords: `num_heads`, `deform_num_heads`, `interaction_indexes`, `drop_path_rate`, `pixel_heads`,
-    `decoder_heads`. A keyword that is not given has the paper's value; one that contradicts the tensors is an error.
+    What the shapes of the tensors say is read from them. Heads, stages and rates leave no trace there; they come from
+    the research code's own keywords: `num_heads`, `deform_num_heads`, `interaction_indexes`, `drop_path_rate`,
+    `pixel_heads`, `decoder_heads`. A keyword that is not given has the paper's value; one that contradicts the
+    tensors is an error.
     """
 
     def rows(key: str, axis: int = 0) -> int:
@@ -192,7 +193,9 @@ def config_from_official(state: Mapping[str, Tensor], keywords: Mapping[str, Any
     }
     for keyword, found in shaped.items():
         if keywords.get(keyword, found) != found:
-            raise CheckpointError(f"the configuration says {keyword}={keywords[keyword]}, the checkpoint's tensors {found}")
+            raise CheckpointError(
+                f"the configuration says {keyword}={keywords[keyword]}, the checkpoint's tensors {found}"
+            )
     return config
 
 
@@ -202,8 +205,8 @@ def load_official(
     """A Weft from a checkpoint of the research code (CSYSI/WEFT), every key used and none missing.
 
     Args:
-        state_dict: its tensors under the research code's own keys (`backbone.*`, `decode_head.*`), or what its training saved around
-            them.
+        state_dict: its tensors under the research code's own keys (`backbone.*`, `decode_head.*`), or what its
+            training saved around them.
         config: the research code's own keywords (see `config_from_official`); None for the paper's.
         esto_statistics: "image", or "batch" for exact parity with the research code on batches of several images.
 
@@ -248,16 +251,19 @@ def load_trunk(model: Weft, state: Mapping[str, Tensor]) -> None:
     Extra bands grow from the RGB weights of the patch embedding.
 
     Raises:
-        CheckpointError: a tensor is missing; above all the layer scales γ, without which a frozen trunk would do nothing.
+        CheckpointError: a tensor is missing; above all the layer scales γ, without which a frozen trunk would do
+            nothing.
     """
     from timm.models import adapt_input_conv
 
     converted = {k: v for k, v in convert(state).items() if k.startswith("trunk.")}
-    missing_scales = [k for k in model.state_dict() if re.search(r"trunk\..*\.ls[12]\.gamma$", k) and k not in converted]
+    missing_scales = [
+        k for k in model.state_dict() if re.search(r"trunk\..*\.ls[12]\.gamma$", k) and k not in converted
+    ]
     if missing_scales:
         raise CheckpointError(
-            f"the trunk's checkpoint has no layer scales ({missing_scales[0]} and {len(missing_scales) - 1} more); without them "
-            "the frozen trunk would not work. Use the converted checkpoint of ViT-Adapter's release."
+            f"the trunk's checkpoint has no layer scales ({missing_scales[0]} and {len(missing_scales) - 1} more); "
+            "without them the frozen trunk would not work. Use the converted checkpoint of ViT-Adapter's release."
         )
     embedding = converted.get("trunk.patch_embed.weight")
     bands = model.config.in_channels

@@ -12,7 +12,8 @@ from weft_geo.models.weft import Weft, WeftConfig
 CONFIGS: dict[str, WeftConfig] = {
     # The paper's configuration on UniPerceiver-L: 317,734,232 values, 14,373,720 of them trainable.
     "weft-large": WeftConfig(),
-    # A WEFT small enough to ship and to train on a CPU, on a plain ViT that starts from random values and so is trained too.
+    # A WEFT small enough to ship and to train on a CPU, on a plain ViT that starts from random values and so is
+    # trained too.
     "weft-tiny": WeftConfig(
         embed_dim=128,
         depth=8,
@@ -45,8 +46,8 @@ def build_model(name: str, weights: str | Path | None = None, **overrides: Any) 
 
     Args:
         name: one of `model_names()`.
-        weights: a file to start from: a weft-geo checkpoint (.safetensors), a checkpoint of the research code, or the published
-            checkpoint of the UniPerceiver-L trunk (.pth). None: random values, the trunk's too.
+        weights: a file to start from: a weft-geo checkpoint (.safetensors), a checkpoint of the research code, or the
+            published checkpoint of the UniPerceiver-L trunk (.pth). None: random values, the trunk's too.
         **overrides: fields of `WeftConfig` to change, e.g. `classes=("ship", "plane")` or `in_channels=4`.
 
     Raises:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from weft_geo.models.deformable_attention import Sizes
+from weft_geo.models.deformable_attention import Sizes, split_levels
 from weft_geo.models.depthwise_conv import DepthwiseConv
 from weft_geo.models.group_cascade import GroupCascade
 
@@ -22,7 +22,8 @@ class SpatialEnhancer(nn.Module):
 
     The convolutions are shared by the scales, the mixing weights are not.
 
-    Differs from the paper: the directional Laplacian is learnt from its starting rows [1, −2, 1]; the adaptive max pooling keeps
+    Differs from the paper: the directional Laplacian is learnt from its starting rows [1, −2, 1]; the adaptive max
+        pooling keeps
     the size and so is the identity; the mixing weights do not depend on the input (research code).
 
     Args:
@@ -34,7 +35,9 @@ class SpatialEnhancer(nn.Module):
         self.directional = nn.Conv2d(
             channels, channels, 3, padding=1, padding_mode="reflect", groups=channels, bias=False
         )
-        self.multi_scale = nn.ModuleList(GroupCascade(channels, partial(DepthwiseConv, kernel_size=k)) for k in KERNEL_SIZES)
+        self.multi_scale = nn.ModuleList(
+            GroupCascade(channels, partial(DepthwiseConv, kernel_size=k)) for k in KERNEL_SIZES
+        )
         self.mixing = nn.Parameter(torch.ones(SCALES, 3))  # a row a scale: directional, pooled, multi-scale
         self.reset_parameters()
 
@@ -47,7 +50,7 @@ class SpatialEnhancer(nn.Module):
         """[B, Σ hᵢ·wᵢ, C] with the (height, width) of the three scales → the same shape."""
         B, _, C = tokens.shape
         enhanced = []
-        parts = tokens.split([h * w for h, w in sizes], dim=1)
+        parts = split_levels(tokens, sizes)
         for part, (h, w), mixing in zip(parts, sizes, self.mixing.softmax(dim=1), strict=True):
             x = part.transpose(1, 2).reshape(B, C, h, w)
             multi_scale = torch.stack([branch(x) for branch in self.multi_scale]).sum(dim=0)

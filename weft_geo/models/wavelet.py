@@ -1,7 +1,7 @@
 """One level of a two-dimensional wavelet transform, forward and inverse.
 
-Haar, the model's own wavelet, is computed by slicing; every other wavelet goes through `pytorch_wavelets`, which is also the
-oracle that the Haar path is tested against.
+Haar, the model's own wavelet, is computed by slicing; every other wavelet goes through `pytorch_wavelets`, which is
+also the oracle that the Haar path is tested against.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Sub-bands in the research code's order; rows run down the image. The first is the local mean (times 2), the others are details.
+# Sub-bands in the research code's order; rows run down the image. The first is the local mean (times 2), the others
+# are details.
 _HAAR = torch.tensor(
     [
         [[0.5, 0.5], [0.5, 0.5]],
@@ -57,20 +58,26 @@ class HaarTransform(nn.Module):
     """Haar forward and inverse for a fixed number of channels.
 
     The filters are kept as frozen parameters, because the research checkpoints hold them and count them (512 values for
-    16 channels); the arithmetic never reads them, so `load_official` refuses a checkpoint whose filters are not Haar's.
+    16 channels). Only an exported graph reads them, where one convolution is better than a dozen slices; `load_official`
+    refuses a checkpoint whose filters are not Haar's.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.analysis_filters = nn.Parameter(haar_filters(channels), requires_grad=False)
         self.synthesis_filters = nn.Parameter(haar_filters(channels), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] with even H and W → [B, 4·C, H/2, W/2]."""
+        if torch.onnx.is_in_onnx_export():
+            return F.conv2d(x, self.analysis_filters, stride=2, groups=self.channels)
         return haar_forward(x)
 
     def inverse(self, bands: Tensor) -> Tensor:
         """[B, 4·C, h, w] → [B, C, 2h, 2w]."""
+        if torch.onnx.is_in_onnx_export():
+            return F.conv_transpose2d(bands, self.synthesis_filters, stride=2, groups=self.channels)
         return haar_inverse(bands)
 
 

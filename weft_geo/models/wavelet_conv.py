@@ -32,4 +32,5 @@ class WaveletConv(nn.Module):
         """[B, C, H, W] → [B, C, H, W], any H and W."""
         H, W = x.shape[-2:]
         bands = self.detail(self.transform(pad_to_even(x))) * self.detail_scale
-        return self.base(x) * self.base_scale + self.transform.inverse(bands)[..., :H, :W]
+        out: Tensor = self.base(x) * self.base_scale + self.transform.inverse(bands)[..., :H, :W]
+        return out

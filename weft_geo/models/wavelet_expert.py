@@ -11,7 +11,8 @@ from weft_geo.models.wavelet_conv import WaveletConv
 class WaveletExpert(GroupCascade):
     """A group cascade of wavelet convolutions; experts differ by their kernel size alone (WEFT, §3.2).
 
-    Differs from the paper: a four-group residual cascade around the depthwise wavelet convolution, as the research code has it.
+    Differs from the paper: a four-group residual cascade around the depthwise wavelet convolution, as the research
+        code has it.
 
     Args:
         channels: C, in and out; a multiple of four.

@@ -23,7 +23,11 @@ class WaveletExpertMixture(nn.Module):
     """
 
     def __init__(
-        self, channels: int, kernel_sizes: tuple[int, ...] = (1, 3, 5, 7, 9, 11, 13), top_k: int = 4, wavelet: str = "haar"
+        self,
+        channels: int,
+        kernel_sizes: tuple[int, ...] = (1, 3, 5, 7, 9, 11, 13),
+        top_k: int = 4,
+        wavelet: str = "haar",
     ) -> None:
         super().__init__()
         self.router = ExpertRouter(channels, len(kernel_sizes), top_k)
@@ -50,8 +54,8 @@ class WaveletExpertMixture(nn.Module):
 class WaveletExpertExtractor(nn.Module):
     """Four feature scales from the image by one shared mixture of wavelet experts.
 
-    The down-sampling block, the mixture and the 1×1 up-embedding are one module each for all scales, and a scale starts from
-    the enhanced map of the one before.
+    The down-sampling block, the mixture and the 1×1 up-embedding are one module each for all scales, and a scale
+    starts from the enhanced map of the one before.
 
     Args:
         in_channels: bands of the image.

@@ -1,4 +1,4 @@
-"""WEFT: a frozen vision transformer, adapted to object segmentation by wavelet experts (AAAI 2026, arXiv 2601.09108)."""
+"""WEFT: a frozen vision transformer, adapted to object segmentation by wavelet experts (arXiv 2601.09108)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from weft_geo.geo.contract import ModelContract
 from weft_geo.models.backbones import UniPerceiver
-from weft_geo.models.deformable_attention import DeformableAttention, Sizes, cell_centres
+from weft_geo.models.deformable_attention import DeformableAttention, Sizes, cell_centres, split_levels
 from weft_geo.models.ec_adapter import ECAdapterStage, ExpertInjection
 from weft_geo.models.mask_decoder import MaskDecoder, MaskDecoderOutput
 from weft_geo.models.wavelet_expert_extractor import WaveletExpertExtractor
@@ -130,9 +130,7 @@ class Weft(nn.Module):
         self.stages = nn.ModuleList(
             ECAdapterStage(
                 D,
-                ExpertInjection(
-                    D, config.injection_heads, 4, config.value_ratio, config.esto, config.esto_statistics
-                ),
+                ExpertInjection(D, config.injection_heads, 4, config.value_ratio, config.esto, config.esto_statistics),
                 config.last_stage_enhancers if stage == STAGES - 1 else 1,
                 config.see_ratio,
                 config.drop_path,
@@ -185,6 +183,7 @@ class Weft(nn.Module):
         states = []
         start = 0
         for stage, end in zip(self.stages, self.config.stage_ends, strict=True):
+            assert isinstance(stage, ECAdapterStage)
             x = stage.injection(x, c, reference, sizes)
             for layer in self.trunk.layers[start:end]:
                 x = layer(x)
@@ -192,7 +191,7 @@ class Weft(nn.Module):
             states.append(x.transpose(1, 2).reshape(x.shape[0], -1, H, W))
             start = end
 
-        parts = c.split([h * w for h, w in sizes], dim=1)
+        parts = split_levels(c, sizes)
         c2, c3, c4 = (p.transpose(1, 2).reshape(p.shape[0], -1, h, w) for p, (h, w) in zip(parts, sizes, strict=True))
         c1 = c1 + _resize(c2, c1)
         fused = (c1 + _resize(states[0], c1), c2 + _resize(states[1], c2), c3 + states[2], c4 + _resize(states[3], c4))
@@ -203,8 +202,8 @@ class Weft(nn.Module):
         """Class and mask logits of every query.
 
         Args:
-            images: [B, C, H, W], normalised as the contract says, H and W ≥ 32. Other sizes than multiples of 32 are padded at the
-                bottom and right by repeating the border, and the masks cropped.
+            images: [B, C, H, W], normalised as the contract says, H and W ≥ 32. Other sizes than multiples of 32 are
+                padded at the bottom and right by repeating the border, and the masks cropped.
 
         Returns:
             Masks of ceil(H/4) × ceil(W/4).
@@ -215,7 +214,7 @@ class Weft(nn.Module):
         bottom, right = _padding(H), _padding(W)
         if bottom or right:
             images = F.pad(images, (0, right, 0, bottom), mode="replicate")
-        out = self.mask_decoder(*self.features(images))
+        out: MaskDecoderOutput = self.mask_decoder(*self.features(images))
         if not (bottom or right):
             return out
         h, w = -(-H // 4), -(-W // 4)
@@ -223,13 +222,14 @@ class Weft(nn.Module):
         return MaskDecoderOutput(out.class_logits, out.mask_logits[..., :h, :w], aux)
 
     def semantic_scores(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] → [B, K, ceil(H/4), ceil(W/4)]: Σ over queries of softmax(class) · sigmoid(mask); sums, not probabilities."""
+        """[B, C, H, W] → [B, K, ceil(H/4), ceil(W/4)]: sums over queries of class times mask, not probabilities."""
         return semantic_scores(self(images))
 
     def probabilities(self, images: Tensor) -> Tensor:
         """[B, C, H, W] → [B, K, H, W] in [0, 1], summing to one over classes; channel 0 is the background.
 
-        Scores are resized bilinearly and shared out: s_k / Σ s. For one class of objects this decides at ½ as the research
+        Scores are resized bilinearly and shared out: s_k / Σ s. For one class of objects this decides at ½ as the
+            research
         code's argmax does.
         """
         scores = F.interpolate(self.semantic_scores(images), scale_factor=4, mode="bilinear", align_corners=False)

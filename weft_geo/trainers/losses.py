@@ -25,7 +25,8 @@ class LossConfig:
         class_weight: weight of the cross-entropy over classes.
         mask_weight: weight of the binary cross-entropy on masks.
         dice_weight: weight of the dice loss on masks.
-        semantic_weight: weight of BCE + dice on the object probability itself, which is what inference thresholds. Not in the
+        semantic_weight: weight of BCE + dice on the object probability itself, which is what inference thresholds.
+            Not in the
             paper (0): it brings a small model that starts from random values to a useful map sooner.
         no_object_weight: weight of "no object" among the classes.
         num_points: points per mask.
@@ -97,6 +98,8 @@ class MaskLoss(nn.Module):
         config: its weights.
     """
 
+    class_weights: Tensor
+
     def __init__(self, num_classes: int, config: LossConfig | None = None) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -130,7 +133,9 @@ class MaskLoss(nn.Module):
         """The weighted "class", "mask" and "dice" of one prediction. `points` fixes the random choices."""
         class_logits, mask_logits = prediction.class_logits.float(), prediction.mask_logits.float()
         config = self.config
-        matching = points.matching if points else [mask_logits.new_empty(config.num_points, 2).uniform_() for _ in targets]
+        matching = (
+            points.matching if points else [mask_logits.new_empty(config.num_points, 2).uniform_() for _ in targets]
+        )
         pairs = [
             match(class_logits[i], mask_logits[i], target.labels, target.masks, matching[i], **MATCHING)
             for i, target in enumerate(targets)
@@ -144,7 +149,9 @@ class MaskLoss(nn.Module):
         truth = torch.cat([targets[i].masks[chosen] for i, (_, chosen) in enumerate(pairs)])
         matched_points, truth_points = self.at_uncertain_points(matched, truth, points)
         count = _mean_over_processes(matched.new_tensor(float(len(matched)))).clamp_min(1)
-        bce = F.binary_cross_entropy_with_logits(matched_points, truth_points, reduction="none").mean(dim=1).sum() / count
+        bce = (
+            F.binary_cross_entropy_with_logits(matched_points, truth_points, reduction="none").mean(dim=1).sum() / count
+        )
         dice = dice_loss(matched_points.sigmoid(), truth_points).sum() / count
         return {
             "class": config.class_weight * class_loss,
@@ -188,9 +195,7 @@ def semantic_loss(scores: Tensor, label_maps: Tensor) -> Tensor:
     truth = ((label_maps > 0) & valid).float()
     known = valid.float()
     bce = F.binary_cross_entropy(probability.clamp(1e-5, 1 - 1e-5), truth, weight=known, reduction="sum")
-    return bce / known.sum().clamp_min(1) + dice_loss(
-        (probability * known).flatten(1), truth.flatten(1)
-    ).mean()
+    return bce / known.sum().clamp_min(1) + dice_loss((probability * known).flatten(1), truth.flatten(1)).mean()
 
 
 def _mean_over_processes(value: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-# Parts of the decoder whose names the research code's layer-wise decay does not know, and so takes for the earliest layer.
+# Parts of the decoder whose names the research code's layer-wise decay does not know, and so takes for the earliest
+# layer.
 _SLOW_HEADS = ("query_features", "query_positions", "level_embed", "class_head", "mask_head")
 TRUNK_LAYERS = 24
 LAYER_DECAY = 0.9
@@ -25,8 +26,8 @@ class OptimizerConfig:
         warmup_steps: linear from 1e-6 times the rate.
         max_steps: where the rate reaches 0.
         power: of the polynomial decay.
-        decoder_heads: "equal" trains the decoder's tables and heads at the full rate. "research" at 0.9²⁵ ≈ 0.072 of it, which
-            the research code does as a side effect of its layer-wise decay.
+        decoder_heads: "equal" trains the decoder's tables and heads at the full rate. "research" at 0.9²⁵ ≈ 0.072 of
+            it, which the research code does as a side effect of its layer-wise decay.
     """
 
     lr: float = 5e-5
@@ -39,7 +40,7 @@ class OptimizerConfig:
 
 
 def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """The trainable parameters in up to four groups: with and without weight decay, at the full and at the slow rate."""
+    """The trainable parameters in up to four groups: weight decay or none, full rate or slow."""
     slow = LAYER_DECAY ** (TRUNK_LAYERS + 1) if config.decoder_heads == "research" else 1.0
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -55,7 +56,7 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
 
 def rate_factor(step: int, config: OptimizerConfig) -> float:
     """What the learning rate is multiplied by at a 0-based step: polynomial decay times linear warm-up."""
-    decay = max(1.0 - step / config.max_steps, 0.0) ** config.power
+    decay: float = max(1.0 - step / config.max_steps, 0.0) ** config.power
     if step >= config.warmup_steps:
         return decay
     return decay * (1.0 - (1.0 - step / config.warmup_steps) * (1.0 - 1e-6))

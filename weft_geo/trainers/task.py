@@ -14,17 +14,20 @@ from weft_geo.trainers.metrics import PixelScores
 from weft_geo.trainers.optimizer import OptimizerConfig, build_optimizer
 
 
-class SegmentationTask(L.LightningModule):
+class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is not type-checked here
     """Trains the mask decoder's queries and whatever else of a Weft is trainable.
 
-    Batches are dicts in torchgeo's manner: "image" float32 [B, C, H, W] on 0…255, "mask" int64 [B, H, W] of class numbers with
-    255 where there is no label. The task normalises images as the model's contract says.
+    Batches are dicts in torchgeo's manner: "image" float32 [B, C, H, W] on 0…255, "mask" int64 [B, H, W] of class
+    numbers with 255 where there is no label. The task normalises images as the model's contract says.
 
     Args:
         model: what to train.
         loss: weights and points of the loss.
         optimizer: the regime.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, model: Weft, loss: LossConfig | None = None, optimizer: OptimizerConfig | None = None) -> None:
         super().__init__()
@@ -47,8 +50,9 @@ class SegmentationTask(L.LightningModule):
         """The loss of one batch."""
         losses = self.loss(self.model(self.normalize(batch["image"])), batch["mask"])
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=len(batch["image"]))
-        self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        return losses["loss"]
+        self.log("lr", self.optimizers().param_groups[0]["lr"])
+        total: Tensor = losses["loss"]
+        return total
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Count the pixels of one batch."""

@@ -1,4 +1,4 @@
-"""The Uni-Perceiver image encoder (Zhu et al., CVPR 2022), as ViT-Adapter converted it: a plain ViT with layer scale."""
+"""The Uni-Perceiver image encoder (Zhu et al., CVPR 2022): a plain ViT with layer scale."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class UniPerceiver(nn.Module):
         layer_scale: float = 1e-3,
     ) -> None:
         super().__init__()
-        self.patch_size = patch_size
+        self.position_grid = position_grid
         self.patch_embed = nn.Conv2d(in_channels, embed_dim, patch_size, stride=patch_size)
         self.spatial_positions = nn.Parameter(torch.empty(position_grid**2, embed_dim))
         # Positions of a video's frames; an image is frame 0. The published checkpoint has all eight rows.
@@ -60,8 +60,7 @@ class UniPerceiver(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """[B, C, H, W] (H and W multiples of the patch size) → tokens [B, (H/p)·(W/p), D], row-major."""
         x = self.patch_embed(images)
-        side = round(self.spatial_positions.shape[0] ** 0.5)
-        table = self.spatial_positions.T.reshape(1, -1, side, side)
+        table = self.spatial_positions.T.reshape(1, -1, self.position_grid, self.position_grid)
         positions = F.interpolate(table, size=x.shape[-2:], mode="bicubic", align_corners=False)
         tokens = (x + positions).flatten(2).transpose(1, 2) + self.temporal_positions[0]
         embedded: Tensor = self.embed_norm(tokens)

@@ -47,15 +47,17 @@ class QueryLayer(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.self_attention = nn.MultiheadAttention(dim, num_heads, batch_first=True)
         self.norm2 = nn.LayerNorm(dim)
-        self.feedforward = nn.Sequential(nn.Linear(dim, feedforward), nn.ReLU(inplace=True), nn.Linear(feedforward, dim))
+        self.feedforward = nn.Sequential(
+            nn.Linear(dim, feedforward), nn.ReLU(inplace=True), nn.Linear(feedforward, dim)
+        )
         self.norm3 = nn.LayerNorm(dim)
 
-    def forward(self, query: Tensor, query_position: Tensor, memory: Tensor, position: Tensor, blocked: Tensor) -> Tensor:
+    def forward(
+        self, query: Tensor, query_position: Tensor, memory: Tensor, position: Tensor, blocked: Tensor
+    ) -> Tensor:
         """Queries [B, Q, C] over a memory [B, N, C]; `blocked` is [B·heads, Q, N], True where a query may not look."""
         key = memory + position
-        attended = self.cross_attention(
-            query + query_position, key, memory, attn_mask=blocked, need_weights=False
-        )[0]
+        attended = self.cross_attention(query + query_position, key, memory, attn_mask=blocked, need_weights=False)[0]
         query = self.norm1(query + attended)
         place = query + query_position
         query = self.norm2(query + self.self_attention(place, place, query, need_weights=False)[0])
@@ -66,7 +68,8 @@ class QueryLayer(nn.Module):
 class MaskDecoder(nn.Module):
     """Mask2Former's decoder on four feature maps.
 
-    Written here rather than taken from transformers: its Mask2Former fixes the pixel decoder's feed-forward and norm order in a
+    Written here rather than taken from transformers: its Mask2Former fixes the pixel decoder's feed-forward and norm
+        order in a
     configuration of its own and brings a large dependency for three small classes.
 
     Args:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from weft_geo.models.deformable_attention import DeformableAttention, Sizes, cell_centres
+from weft_geo.models.deformable_attention import DeformableAttention, Sizes, cell_centres, split_levels
 from weft_geo.models.mask_decoder.sine_position import sine_position
 
 GROUPS = 32
@@ -20,7 +20,9 @@ class PixelEncoderLayer(nn.Module):
         super().__init__()
         self.attention = DeformableAttention(dim, num_heads, LEVELS, num_points)
         self.norm1 = nn.LayerNorm(dim)
-        self.feedforward = nn.Sequential(nn.Linear(dim, feedforward), nn.ReLU(inplace=True), nn.Linear(feedforward, dim))
+        self.feedforward = nn.Sequential(
+            nn.Linear(dim, feedforward), nn.ReLU(inplace=True), nn.Linear(feedforward, dim)
+        )
         self.norm2 = nn.LayerNorm(dim)
 
     def forward(self, tokens: Tensor, positions: Tensor, reference: Tensor, sizes: Sizes) -> Tensor:
@@ -49,7 +51,13 @@ class PixelDecoder(nn.Module):
     """
 
     def __init__(
-        self, in_dim: int, dim: int = 96, num_layers: int = 6, num_heads: int = 8, num_points: int = 4, feedforward: int = 320
+        self,
+        in_dim: int,
+        dim: int = 96,
+        num_layers: int = 6,
+        num_heads: int = 8,
+        num_points: int = 4,
+        feedforward: int = 320,
     ) -> None:
         super().__init__()
         self.inputs = nn.ModuleList(_norm_conv(in_dim, dim, 1, bias=True) for _ in range(LEVELS))  # strides 32, 16, 8
@@ -65,18 +73,21 @@ class PixelDecoder(nn.Module):
     def reset_parameters(self) -> None:
         """Xavier everywhere; the deformable attention starts on its ring."""
         nn.init.normal_(self.level_embed)
-        for block in self.inputs:
-            nn.init.xavier_uniform_(block[0].weight)
-            nn.init.zeros_(block[0].bias)
-        for conv in (self.lateral[0], self.output[0][0], self.mask_features):
-            nn.init.kaiming_uniform_(conv.weight, a=1)
-            if conv.bias is not None:
-                nn.init.zeros_(conv.bias)
-        for layer in self.layers:
-            for parameter in layer.feedforward.parameters():
-                if parameter.dim() > 1:
-                    nn.init.xavier_normal_(parameter)
-            layer.attention.reset_parameters()
+        for module in self.inputs.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # they all have one
+        for module in (*self.lateral.modules(), *self.output.modules(), self.mask_features):
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=1)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for parameter in self.layers.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_normal_(parameter)
+        for module in self.layers.modules():
+            if isinstance(module, DeformableAttention):
+                module.reset_parameters()
 
     def forward(self, f1: Tensor, f2: Tensor, f3: Tensor, f4: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Maps [B, D, H/s, W/s] of s = 4, 8, 16, 32 → mask features [B, C, H/4, W/4] and memories of s = 32, 16, 8."""
@@ -90,7 +101,7 @@ class PixelDecoder(nn.Module):
         )
         for layer in self.layers:
             tokens = layer(tokens, positions.unsqueeze(0), reference, sizes)
-        parts = tokens.split([h * w for h, w in sizes], dim=1)
+        parts = split_levels(tokens, sizes)
         memories = [p.transpose(1, 2).reshape(-1, C, h, w) for p, (h, w) in zip(parts, sizes, strict=True)]
         upsampled = F.interpolate(memories[-1], size=f1.shape[-2:], mode="bilinear", align_corners=False)
         return self.mask_features(self.output(self.lateral(f1) + upsampled)), memories

@@ -1,0 +1,129 @@
+"""To ONNX, with the contract inside, so that a file is all that inference needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from weft_geo.errors import MissingExtraError, RunError
+from weft_geo.geo.contract import METADATA_KEY, NAME_KEY
+from weft_geo.models.checkpoint import load_checkpoint
+from weft_geo.models.weft import MIN_SIZE, Weft
+
+OPSET = 17
+TOLERANCE = 1e-3
+
+
+class ObjectProbabilities(nn.Module):
+    """What the file computes: images → probabilities of the classes of objects, the background left out."""
+
+    def __init__(self, model: Weft) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, K − 1, H, W]."""
+        return self.model.probabilities(images)[:, 1:]
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written.
+
+    Attributes:
+        path: the file.
+        bytes: its size.
+        largest_difference: between torch and ONNX Runtime on one image, or None if it was not checked.
+    """
+
+    path: Path
+    bytes: int
+    largest_difference: float | None
+
+
+def export_onnx(
+    model: Weft | str | Path, output: str | Path, *, check: bool = False, image: np.ndarray[Any, Any] | None = None
+) -> ExportReport:
+    """Write a model as ONNX for ONNX Runtime.
+
+    The file takes float32 images [B, C, S, S], normalised as its contract says, with S the contract's window and B free, and
+    gives probabilities [B, classes, S, S].
+
+    Args:
+        model: a model, or the path of a checkpoint.
+        output: the file, `*.onnx`; written whole or not at all.
+        check: compare torch and ONNX Runtime.
+        image: float32 [1, C, S, S] to compare on; None for noise.
+
+    Raises:
+        MissingExtraError: the "train" extra is not there.
+        CheckpointError: the checkpoint cannot be read.
+        RunError: the two differ by more than a thousandth.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("the ONNX export", "train") from error
+
+    weft = model if isinstance(model, Weft) else load_checkpoint(model)
+    contract, target = weft.contract, Path(output)
+    side = max(contract.window, MIN_SIZE)
+    graph = ObjectProbabilities(weft).eval()
+    example = torch.zeros(2, contract.bands, side, side)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the tracer warns of every size that it fixes; they are fixed on purpose
+            torch.onnx.export(
+                graph,
+                (example,),
+                str(beside),
+                input_names=["images"],
+                output_names=["probabilities"],
+                dynamic_axes={name: {0: "batch", 2: "height", 3: "width"} for name in ("images", "probabilities")},
+                opset_version=OPSET,
+                do_constant_folding=True,
+                dynamo=False,
+            )
+        written = onnx.load(beside)
+        for key, value in (
+            (METADATA_KEY, contract.to_json()),
+            (NAME_KEY, contract.name),
+            ("weft_geo.config", json.dumps({"classes": weft.config.classes, "embed_dim": weft.config.embed_dim})),
+        ):
+            entry = written.metadata_props.add()
+            entry.key, entry.value = key, value
+        onnx.checker.check_model(written)
+        onnx.save(written, beside)
+        difference = compare(graph, beside, image) if check else None
+        if difference is not None and difference > TOLERANCE:
+            raise RunError(
+                f"ONNX Runtime differs from torch by {difference:.2g}, more than {TOLERANCE:g}; nothing was written"
+            )
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    return ExportReport(target, target.stat().st_size, difference)
+
+
+def compare(graph: ObjectProbabilities, file: Path, image: np.ndarray[Any, Any] | None = None) -> float:
+    """The largest absolute difference between torch and ONNX Runtime on one image."""
+    import onnxruntime
+
+    contract = graph.model.contract
+    if image is None:
+        shape = (1, contract.bands, contract.window, contract.window)
+        image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"images": image})
+    with torch.no_grad():
+        expected = graph(torch.from_numpy(image)).numpy()
+    return float(np.abs(found - expected).max())
