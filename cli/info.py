@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,7 @@ from .options import crs_option, json_option
 from .progress import Console
 
 if TYPE_CHECKING:
-    from weft_geo.geo.contract import ModelContract
     from weft_geo.geo.raster import RasterInfo
-
-_LONGEST_HEADER = 100_000_000
 
 
 @click.command(short_help="Say what a scene or a model is, and whether they fit.")
@@ -35,6 +31,8 @@ def info(console: Console, /, paths: tuple[str, ...], model: str, crs: str | Non
     """
     from weft_geo.errors import CheckpointError, ContractError
     from weft_geo.geo.fit import check_fit
+
+    from .contracts import read_contract
 
     models = {path: read_contract(path) for path in paths if Path(path).suffix.lower() in (".onnx", ".safetensors")}
     scenes = {path: _read_scene(path, crs) for path in paths if path not in models}
@@ -62,35 +60,6 @@ def info(console: Console, /, paths: tuple[str, ...], model: str, crs: str | Non
         console.warn(missing)
     if refused:
         raise ContractError(f"scene and model do not fit: {refused[0]}")
-
-
-def read_contract(path: str) -> ModelContract:
-    """Read the contract of a model or of a checkpoint; neither is run, and torch is not needed.
-
-    Raises:
-        CheckpointError: The file is missing or is not what its suffix says.
-        ContractError: It holds no contract.
-    """
-    from weft_geo.errors import CheckpointError
-    from weft_geo.geo.contract import ModelContract
-    from weft_geo.inference import load_predictor
-
-    if Path(path).suffix.lower() != ".safetensors":
-        return load_predictor(path, device="cpu").contract
-    # A safetensors file starts with the length of its header (uint64, little-endian) and the header as JSON.
-    try:
-        with Path(path).open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _LONGEST_HEADER:
-                raise ValueError(f"its header claims {length} bytes")
-            header = json.loads(file.read(length)).get("__metadata__", {})
-    except FileNotFoundError as error:
-        raise CheckpointError(f"the checkpoint {path} does not exist") from error
-    except (struct.error, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
-    if "contract" not in header:
-        raise CheckpointError(f"{path} was not saved by weft-geo: its header holds no contract")
-    return ModelContract.from_json(header["contract"])
 
 
 def _read_scene(path: str, crs: str | None) -> RasterInfo:

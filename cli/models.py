@@ -30,23 +30,21 @@ def models(console: Console, /, as_json: bool) -> None:
 
 def _shipped() -> list[dict[str, Any]]:
     from weft_geo.errors import CheckpointError
-    from weft_geo.inference import load_predictor
     from weft_geo.inference.backends import NAMED_MODELS
+
+    from .contracts import read_contract
 
     found: list[dict[str, Any]] = []
     for name, file in NAMED_MODELS.items():
         try:
-            predictor = load_predictor(name, device="cpu")
+            contract = read_contract(name)
         except CheckpointError as error:
             found.append({"name": name, "file": file, "installed": False, "summary": str(error)})
             continue
-        contract = predictor.contract
         pixels = f"trained at {contract.gsd_m:g} m a pixel" if contract.gsd_m else "any pixel size"
         summary = f"{', '.join(contract.classes)}; {contract.bands} bands, {pixels}"
-        found.append(
-            {"name": name, "file": file, "installed": True, "summary": summary, "sha256": predictor.sha256}
-            | {"contract": json.loads(contract.to_json())}
-        )
+        facts = {"name": name, "file": file, "installed": True, "summary": summary}
+        found.append(facts | {"contract": json.loads(contract.to_json())})
     return found
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from weft_geo.geo.contract import ModelContract
+from weft_geo.inference import load_predictor
+from weft_geo_cli.contracts import read_contract
 
 
 def test_a_scene_and_a_model_that_fit(run, scene, model):
@@ -49,6 +51,25 @@ def test_a_checkpoint_is_described_without_torch(run, tmp_path):
 def test_files_that_are_no_checkpoint(run, tmp_path, content, message):
     (tmp_path / "other.safetensors").write_bytes(content)
     assert message in run("info", "other.safetensors", code=2).stderr
+
+
+def test_an_onnx_file_says_the_same_read_and_run(model):
+    assert read_contract(str(model)) == load_predictor(model).contract
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "does not say what it expects"),
+        (b"this is no protobuf", "not an ONNX model"),
+        (b"\x72\xff\xff\x7f", "not an ONNX model"),
+        (b"\x0a\x05ab", "not an ONNX model"),
+        (b"\x08\x0a", "does not say what it expects"),
+    ],
+)
+def test_files_that_are_no_onnx_model(run, tmp_path, content, message):
+    (tmp_path / "other.onnx").write_bytes(content)
+    assert message in run("info", "other.onnx", code=2).stderr
 
 
 def test_files_that_are_missing(run):

@@ -1,0 +1,105 @@
+"""What a model file says of itself, read without running it: a session of a large graph takes seconds to build."""
+
+from __future__ import annotations
+
+import json
+import struct
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import BinaryIO
+
+from weft_geo.errors import CheckpointError, ContractError
+from weft_geo.geo.contract import METADATA_KEY, ModelContract
+
+_LONGEST_HEADER = 100_000_000
+_METADATA_PROPS = 14  # the field's number in ONNX's ModelProto
+
+
+def read_contract(model: str) -> ModelContract:
+    """Read the contract of a model by name, of an .onnx file, or of a .safetensors checkpoint. Torch is not needed.
+
+    Raises:
+        UnknownNameError: It is neither a known name nor such a file.
+        CheckpointError: The file is missing or is not what its suffix says.
+        ContractError: It holds no contract, or one that this version does not know.
+    """
+    from weft_geo.inference import load_predictor
+    from weft_geo.inference.backends import NAMED_MODELS
+
+    path, suffix = Path(model), Path(model).suffix.lower()
+    if model in NAMED_MODELS:
+        resource = files("weft_geo.weights").joinpath(NAMED_MODELS[model])
+        if resource.is_file():
+            with as_file(resource) as file:
+                return _read_onnx(file)
+    elif path.is_file() and suffix == ".onnx":
+        return _read_onnx(path)
+    elif path.is_file() and suffix == ".safetensors":
+        return _read_safetensors(path)
+    return load_predictor(model, device="cpu").contract  # says what is wrong with it
+
+
+def _read_safetensors(path: Path) -> ModelContract:
+    """The file starts with the length of its header (uint64, little-endian) and the header as JSON."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > _LONGEST_HEADER:
+                raise ValueError(f"its header claims {length} bytes")
+            header = json.loads(file.read(length)).get("__metadata__", {})
+    except (struct.error, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+    if "contract" not in header:
+        raise CheckpointError(f"{path} was not saved by weft-geo: its header holds no contract")
+    return ModelContract.from_json(header["contract"])
+
+
+def _read_onnx(path: Path) -> ModelContract:
+    """The file is a protobuf message; its metadata entries are messages of a key (1) and a value (2)."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            while file.tell() < size:
+                number, length = _read_field(file)
+                if number != _METADATA_PROPS:
+                    file.seek(length, 1)
+                    continue
+                end, entry = file.tell() + length, {}
+                while file.tell() < end:
+                    key, length = _read_field(file)
+                    entry[key] = file.read(length).decode()
+                if entry.get(1) == METADATA_KEY:
+                    return ModelContract.from_json(entry.get(2, ""))
+            if file.tell() != size:
+                raise ValueError("it ends early")
+    except (ValueError, IndexError) as error:
+        if isinstance(error, ContractError):
+            raise
+        raise CheckpointError(f"{path} is not an ONNX model: {error}") from error
+    raise ContractError(f"{path} does not say what it expects; export it with weft-geo export")
+
+
+def _read_field(file: BinaryIO) -> tuple[int, int]:
+    """The number of the next field and the length of what follows; 0 for a plain number, which is read over."""
+    tag = _read_varint(file)
+    match tag & 7:
+        case 0:
+            _read_varint(file)
+            return tag >> 3, 0
+        case 1:
+            return tag >> 3, 8
+        case 2:
+            return tag >> 3, _read_varint(file)
+        case 5:
+            return tag >> 3, 4
+    raise ValueError(f"byte {file.tell()} is no field of a protobuf message")
+
+
+def _read_varint(file: BinaryIO) -> int:
+    value = shift = 0
+    while True:
+        byte = file.read(1)[0]
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value
