@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 import shapely
 
 from weft_geo.vector.clean import drop_small, exact_measures, simplify
@@ -16,13 +15,13 @@ from weft_geo.vector.finished import Finished
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.outline import ACROSS, Ints
-from weft_geo.vector.overlaps import PLAIN_FIELDS
+from weft_geo.vector.overlaps import MEASURES, WAITING_FIELDS
 from weft_geo.vector.polygons import MULTIPOLYGON, Polygons, Shapes
 from weft_geo.vector.regularize import regularize
 from weft_geo.vector.rings import link_rings
 from weft_geo.vector.subpixel import subpixel_rings
 
-WAITING_SCHEMA = pa.schema([*SCHEMA, *PLAIN_FIELDS])
+WAITING_SCHEMA = pa.schema([*SCHEMA, *WAITING_FIELDS])
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Rows:
     """Some objects as rows.
 
     Attributes:
-        batch: of `SCHEMA`, ids still 0; with `PLAIN_FIELDS` behind when outlines are simplified or regularised.
+        batch: of `SCHEMA`, ids still 0; with `WAITING_FIELDS` behind when outlines are simplified or regularised.
         first: [rows] row × width + column of each object's first pixel.
         multi: whether there is a MultiPolygon.
         rise: how many rows a new outline begins above its object's first pixel, at most.
@@ -67,18 +66,16 @@ def describe(
         return _rows(columns, polygons, ground, first)
 
     _, group = np.unique(finished.group[kept], return_inverse=True)
-    shapes = polygons.to_shapely()
-    new = shapes.copy()
+    simple = square = np.full(polygons.count, None, dtype=object)
     if options.simplify_m:
         nodes = None
         if options.outline == "pixel":
             nodes = np.column_stack([finished.marks["col"], finished.marks["row"]]).astype(np.int64)
-        new = simplify(polygons, group, ground, options.simplify_m, nodes)
+        simple = simplify(polygons, group, ground, options.simplify_m, nodes)
     if options.regularize:
         alone = np.bincount(group)[group] == 1
         square = regularize(polygons, ground, shape, options.simplify_m, alone)
-        new = np.where(np.array([item is None for item in square]), new, square)
-    return _waiting_rows(columns, polygons, shapes, new, group, ground, first, shape[1])
+    return _waiting_rows(columns, polygons, [simple, square], group, ground, first, shape[1])
 
 
 def _outline(finished: Finished, shape: tuple[int, int], options: VectorOptions, classes: int) -> Polygons:
@@ -108,39 +105,50 @@ def _attributes(finished: Finished, kept: Ints, classes: Sequence[str]) -> dict[
 
 
 def _rows(columns: dict[str, pa.Array], polygons: Polygons, ground: Ground, first: Ints) -> Rows:
+    outline, multi = _measured(polygons, ground)
+    columns = columns | outline
+    batch = pa.record_batch([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+    return Rows(batch, first, multi, 0.0)
+
+
+def _measured(polygons: Polygons, ground: Ground) -> tuple[dict[str, pa.Array], bool]:
+    """The columns that depend on the outline, and whether there is a MultiPolygon."""
     area, perimeter = exact_measures(polygons, polygons.measure(ground), ground)
     shapes = polygons.to_shapely(ground)
     wkb = pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary())
-    columns = columns | {"area_m2": pa.array(area), "perimeter_m": pa.array(perimeter), "geometry": wkb}
-    batch = pa.record_batch([columns[name] for name in SCHEMA.names], schema=SCHEMA)
-    return Rows(batch, first, bool((shapely.get_type_id(shapes) == MULTIPOLYGON).any()), 0.0)
+    outline = {"geometry": wkb, "area_m2": pa.array(area), "perimeter_m": pa.array(perimeter)}
+    return outline, bool((shapely.get_type_id(shapes) == MULTIPOLYGON).any())
 
 
 def _waiting_rows(
     columns: dict[str, pa.Array],
     polygons: Polygons,
-    plain: Shapes,
-    new: Shapes,
+    stages: list[Shapes],
     group: Ints,
     ground: Ground,
     first: Ints,
     width: int,
 ) -> Rows:
-    """Rows with the new outlines, and the plain ones beside, until it is known that none overlap."""
-    rows = _rows(columns, Polygons.from_shapely(new), ground, first)
-    old = _rows(columns, polygons, ground, first)
-    changed = shapely.get_num_coordinates(new) != shapely.get_num_coordinates(plain)
-    changed |= ~shapely.equals_exact(new, plain, 0.0, normalize=True)
+    """Rows with the plain outlines, and the new ones beside, until it is known that none overlap."""
+    rows = _rows(columns, polygons, ground, first)
+    top, rise = first // width, 0.0
+    extra: list[pa.Array] = []
+    multi = rows.multi
+    bottom = polygons.bounds()[1][:, 1]
+    for new in stages:
+        there = ~shapely.is_missing(new)
+        place = pa.array(np.where(there, np.cumsum(there) - 1, 0), mask=~there)
+        if not there.any():
+            extra += [pa.nulls(len(new), WAITING_SCHEMA.field(len(SCHEMA) + k).type) for k in range(len(MEASURES))]
+            continue
+        outline, some = _measured(Polygons.from_shapely(new[there]), ground)
+        extra += [outline[name].take(place) for name in MEASURES]
+        multi |= some
+        bounds = shapely.bounds(new[there])
+        bottom[there] = np.maximum(bottom[there], bounds[:, 3])
+        rise = max(rise, float((top[there] - bounds[:, 1]).max()))
     of_group = np.full(int(group.max()) + 1, np.iinfo(np.int64).max)
     np.minimum.at(of_group, group, first)
-    top = first // width
-    extra = [
-        pa.compute.if_else(pa.array(changed), old.batch.column("geometry"), pa.nulls(len(new), pa.binary())),
-        old.batch.column("area_m2"),
-        old.batch.column("perimeter_m"),
-        pa.array(of_group[group]),
-        pa.array(top.astype(np.float64)),
-        pa.array(np.maximum(shapely.bounds(new)[:, 3], shapely.bounds(plain)[:, 3])),
-    ]
+    extra += [pa.array(of_group[group]), pa.array(top.astype(np.float64)), pa.array(bottom)]
     batch = pa.record_batch([*rows.batch.columns, *extra], schema=WAITING_SCHEMA)
-    return Rows(batch, first, rows.multi or old.multi, float((top - shapely.bounds(new)[:, 1]).max()))
+    return Rows(batch, first, multi, rise)

@@ -108,14 +108,18 @@ class Polygons:
         after[self.ring_start[1:] - 1] = self.ring_start[:-1]
         return after
 
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Least and greatest column and row of each object, [objects, 2] each."""
+        begin = self.ring_start[np.searchsorted(self.owner, np.arange(self.count))]
+        return np.minimum.reduceat(self.points, begin), np.maximum.reduceat(self.points, begin)
+
     def measure(self, ground: Ground) -> Measures:
         """Measure every ring and object on the ground."""
         size = np.diff(self.ring_start)
         begin = self.ring_start[:-1]
         first_ring = np.searchsorted(self.owner, np.arange(self.count))
         origin = self.points[begin[first_ring]]
-        low = np.minimum.reduceat(np.minimum.reduceat(self.points, begin), first_ring)
-        high = np.maximum.reduceat(np.maximum.reduceat(self.points, begin), first_ring)
+        low, high = self.bounds()
 
         local = self.points - np.repeat(origin[self.owner], size, axis=0)
         step = local[self.following()] - local
