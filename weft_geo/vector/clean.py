@@ -13,6 +13,7 @@ from weft_geo.vector.ground import Floats, Ground, lay, metric_frame
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.outline import Bools, Ints
 from weft_geo.vector.polygons import Measures, Polygons, Shapes
+from weft_geo.vector.rings import following
 
 
 def drop_small(polygons: Polygons, ground: Ground, options: VectorOptions) -> tuple[Polygons, Bools]:
@@ -98,7 +99,7 @@ def _snap(points: Floats) -> Floats:
 def _split_at(polygons: Polygons, nodes: Ints, chosen: Bools) -> Polygons:
     """Put a vertex on every straight edge of some objects where another object's corner lies on it."""
     points = np.rint(polygons.points).astype(np.int64)
-    after = points[polygons.following()]
+    after = points[following(polygons.ring_start)]
     level = points[:, 1] == after[:, 1]
     pitch = int(max(points.max(), nodes.max(initial=0))) + 2
     along = np.where(level[:, None], points[:, ::-1], points)

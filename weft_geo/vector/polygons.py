@@ -10,6 +10,7 @@ import shapely
 
 from weft_geo.vector.ground import EXACT_EXTENT_M, Floats, Ground
 from weft_geo.vector.outline import Bools, Ints
+from weft_geo.vector.rings import following
 
 Shapes = npt.NDArray[np.object_]
 POLYGON, MULTIPOLYGON = int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON)
@@ -102,12 +103,6 @@ class Polygons:
         number = np.cumsum(keep) - 1
         return Polygons(left.points, left.ring_start, left.is_shell, number[left.owner], int(keep.sum()))
 
-    def following(self) -> Ints:
-        """Index [n] of the point after each one along its ring."""
-        after = np.arange(1, len(self.points) + 1)
-        after[self.ring_start[1:] - 1] = self.ring_start[:-1]
-        return after
-
     def bounds(self) -> tuple[Floats, Floats]:
         """Least and greatest column and row of each object, [objects, 2] each."""
         begin = self.ring_start[np.searchsorted(self.owner, np.arange(self.count))]
@@ -122,7 +117,7 @@ class Polygons:
         low, high = self.bounds()
 
         local = self.points - np.repeat(origin[self.owner], size, axis=0)
-        step = local[self.following()] - local
+        step = local[following(self.ring_start)] - local
         cross = local[:, 0] * step[:, 1] - local[:, 1] * step[:, 0]
         ring_px = np.add.reduceat(cross, begin) / 2
         moment = np.add.reduceat((2 * local + step) * cross[:, None], begin) / 6

@@ -40,6 +40,20 @@ class Rings:
     area_px: Ints
 
 
+def following(start: Ints) -> Ints:
+    """Index [n] of the point after each one along its ring, for rings that start at `start` [rings + 1]."""
+    after = np.arange(1, start[-1] + 1)
+    after[start[1:] - 1] = start[:-1]
+    return after
+
+
+def preceding(start: Ints) -> Ints:
+    """Index [n] of the point before each one along its ring."""
+    before = np.arange(-1, start[-1] - 1)
+    before[start[:-1]] = start[1:] - 1
+    return before
+
+
 def link_rings(
     component: Ints, row: Ints, col: Ints, kind: npt.NDArray[np.uint8], joined: Bools | None = None
 ) -> Rings:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weft_geo.vector.outline import ACROSS, ALONG, Bools, Ints, connected
-from weft_geo.vector.rings import Floats, Rings, link_rings
+from weft_geo.vector.rings import Floats, Rings, following, link_rings, preceding
 
 NEAREST = 0.499
 """Crossings stay this close to the middle between two pixel centres at most, so that no two of them coincide."""
@@ -112,8 +112,7 @@ def subpixel_rings(
     of_label[label] = owner
 
     corner, step, ring_start = _unit_edges(rings)
-    before = np.arange(-1, len(corner) - 1)
-    before[ring_start[:-1]] = ring_start[1:] - 1
+    before = preceding(ring_start)
     across = step[:, 0] == 0
     low = corner + np.minimum(step, 0)
     known, where = np.unique(
@@ -142,15 +141,24 @@ def subpixel_rings(
     out = np.empty((start[-1], 2))
     out[start[:-1][inserted]] = extra[inserted]
     out[start[1:] - 1] = points
-    placed = Rings(rings.points, start[ring_start], rings.component, rings.area_px)
+    begin = start[ring_start]
+    if not meet:  # with several classes, a neighbour may need the point
+        out, begin = _without_straight(out, begin)
+    placed = Rings(rings.points, begin, rings.component, rings.area_px)
     return out, placed, of_label[rings.component]
+
+
+def _without_straight(points: Floats, begin: Ints) -> tuple[Floats, Ints]:
+    """Rings without the points at which they do not turn."""
+    step = points[following(begin)] - points
+    before = step[preceding(begin)]
+    turns = before[:, 0] * step[:, 1] != before[:, 1] * step[:, 0]
+    return points[turns], np.append(0, np.cumsum(np.add.reduceat(turns, begin[:-1], dtype=np.int64)))
 
 
 def _unit_edges(rings: Rings) -> tuple[Ints, Ints, Ints]:
     """Every ring, one pixel edge at a time: where each starts, its step [n, 2], and the first one of each ring."""
-    after = np.arange(1, len(rings.points) + 1)
-    after[rings.offsets[1:] - 1] = rings.offsets[:-1]
-    span = rings.points[after] - rings.points
+    span = rings.points[following(rings.offsets)] - rings.points
     length = np.abs(span).sum(axis=1)
     start = np.append(0, np.cumsum(length))
     edge = np.repeat(np.arange(len(length)), length)
