@@ -6,6 +6,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from rasterio.enums import ColorInterp
 
 from weft_geo.errors import CrsError, InputError, RasterError
@@ -125,6 +126,12 @@ def test_progress_and_provenance(make_raster, tmp_path):
     database.close()
     assert "scene.tif" in metadata
     assert "connectivity" in metadata
+
+
+def test_a_raster_that_lies_nowhere(make_raster):
+    objects = polygonize(make_raster(BLOCK, crs=None, transform=Affine.identity()))
+    assert objects.crs is None
+    assert objects["area_m2"].tolist() == [48.0, 20.0]
 
 
 def test_refusals(make_raster, tmp_path):

@@ -69,15 +69,16 @@ def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float
     shapes = polygons.to_shapely()
     order = np.argsort(group, kind="stable")
     begin = np.flatnonzero(np.diff(group[order], prepend=-1))
-    for some in np.split(order, begin[1:]):
-        shapes[some] = _simplify_group(shapes[some], ground, tolerance_m)
+    bounds = shapely.bounds(shapes)[order]
+    low, high = np.minimum.reduceat(bounds[:, :2], begin), np.maximum.reduceat(bounds[:, 2:], begin)
+    middle, reach = (low + high) / 2, (high - low).max(axis=1) / 2
+    metrics = ground.metric(middle[:, 0], middle[:, 1], reach)
+    for metric, some in zip(metrics, np.split(order, begin[1:]), strict=True):
+        shapes[some] = _simplify_group(shapes[some], metric_frame(metric), tolerance_m)
     return shapes
 
 
-def _simplify_group(shapes: Shapes, ground: Ground, tolerance_m: float) -> Shapes:
-    west, north, east, south = shapely.total_bounds(shapes)
-    reach = max(east - west, south - north) / 2
-    frame = metric_frame(ground.metric(np.array([(west + east) / 2]), np.array([(north + south) / 2]), reach)[0])
+def _simplify_group(shapes: Shapes, frame: Floats, tolerance_m: float) -> Shapes:
     flat = shapely.transform(shapes, lambda xy: lay(xy, frame))
     back = np.asarray(np.linalg.inv(frame), dtype=np.float64)
     # GEOS now and then drops a vertex on one side of a shared edge alone; a slightly smaller tolerance helps it out.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,6 +18,7 @@ import pyarrow as pa
 import rasterio
 import shapely
 from affine import Affine
+from rasterio.errors import NotGeoreferencedWarning
 
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.vector.export import SCHEMA
@@ -74,7 +76,7 @@ def polygonize(
 
     Returns:
         One row an object, in the order of the first pixels, with the columns `id`, `class`, `score`, `score_max`,
-        `area_m2`, `perimeter_m`, `touches_edge`, `touches_nodata` and `geometry`.
+        `area_m2`, `perimeter_m` (of the shells), `touches_edge`, `touches_nodata` and `geometry`.
 
     Raises:
         InputError: an option or the raster is unusable.
@@ -153,7 +155,7 @@ def vectorize_raster(
 @contextmanager
 def _open(path: str | os.PathLike[str], crs: Any, classes: Sequence[str] | None) -> Iterator[tuple[Raster, Source]]:
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), open_raster(str(path), crs) as opened:
-        with rasterio.open(path) as dataset:
+        with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning), rasterio.open(path) as dataset:
             tags, descriptions = dataset.tags(), dataset.descriptions
         yield opened, Source.from_raster(opened, classes, tags, descriptions)
 
