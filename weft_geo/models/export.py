@@ -54,14 +54,14 @@ def export_onnx(
 ) -> ExportReport:
     """Write a model as ONNX for ONNX Runtime.
 
-    The file takes float32 images [B, C, S, S], normalised as its contract says, with S the contract's window and B free, and
-    gives probabilities [B, classes, S, S].
+    The file takes float32 images [B, C, H, W], normalised as its contract says, H and W multiples of 32 from 64 on, and
+    gives probabilities [B, classes, H, W].
 
     Args:
         model: a model, or the path of a checkpoint.
         output: the file, `*.onnx`; written whole or not at all.
         check: compare torch and ONNX Runtime.
-        image: float32 [1, C, S, S] to compare on; None for noise.
+        image: float32 [1, C, H, W] to compare on; None for noise.
 
     Raises:
         MissingExtraError: the "train" extra is not there.

@@ -58,8 +58,8 @@ class HaarTransform(nn.Module):
     """Haar forward and inverse for a fixed number of channels.
 
     The filters are kept as frozen parameters, because the research checkpoints hold them and count them (512 values for
-    16 channels). Only an exported graph reads them, where one convolution is better than a dozen slices; `load_official`
-    refuses a checkpoint whose filters are not Haar's.
+    16 channels). Only an exported graph reads them, where one convolution is better than a dozen slices;
+    `load_official` refuses a checkpoint whose filters are not Haar's.
     """
 
     def __init__(self, channels: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from weft_geo.models.weft import Weft
 from weft_geo.trainers.losses import LossConfig, MaskLoss
@@ -24,15 +24,25 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         model: what to train.
         loss: weights and points of the loss.
         optimizer: the regime.
+        freeze_norms_from: the step from which batch norms keep their statistics, or None for never. The experts'
+            norms are shared by four scales, so what they collect fits none of them exactly; training on with the
+            statistics fixed lets the weights make up for it.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: Weft, loss: LossConfig | None = None, optimizer: OptimizerConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: Weft,
+        loss: LossConfig | None = None,
+        optimizer: OptimizerConfig | None = None,
+        freeze_norms_from: int | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.loss = MaskLoss(model.config.num_classes, loss)
+        self.freeze_norms_from = freeze_norms_from
         self.optimizer_config = optimizer or OptimizerConfig()
         self.scores = PixelScores(model.config.num_classes)
         self.register_buffer("mean", torch.tensor(model.contract.means)[:, None, None], persistent=False)
@@ -45,6 +55,13 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
     def normalize(self, images: Tensor) -> Tensor:
         """(images − mean) / std."""
         return (images - self.mean) / self.std
+
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Put the batch norms in evaluation mode, once it is time."""
+        if self.freeze_norms_from is not None and self.global_step >= self.freeze_norms_from:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch."""

@@ -27,6 +27,7 @@ from weft_geo.datasets.scenes import LabelledScene, load_scene
 from weft_geo.datasets.synthetic import draw_scene
 from weft_geo.geo.contract import ModelContract
 from weft_geo.models import Weft, build_model, save_checkpoint
+from weft_geo.models.export import export_onnx
 from weft_geo.trainers.losses import LossConfig
 from weft_geo.trainers.optimizer import OptimizerConfig
 from weft_geo.trainers.task import SegmentationTask
@@ -41,6 +42,8 @@ class Recipe:
         chip: side of a training chip, in pixels.
         batch: chips in a step.
         steps: optimisation steps.
+        warmup: steps of rising rate.
+        freeze_norms_from: the step from which batch norms are fixed.
         lr: ten times the paper's, for values that start at random.
         share: how often a chip is from each place. Nairobi's labels are a metre or two off, so it counts less.
         synthetic: drawn scenes.
@@ -50,8 +53,9 @@ class Recipe:
     gsd_m: float = 0.3
     chip: int = 192
     batch: int = 4
-    steps: int = 3_600
+    steps: int = 2_700
     warmup: int = 150
+    freeze_norms_from: int = 1_200
     lr: float = 5e-4
     share: tuple[tuple[str, float], ...] = (
         ("tanzania_zanzibar", 0.38),
@@ -125,6 +129,7 @@ def train(data: Path, out: Path, recipe: Recipe) -> Weft:
         model,
         LossConfig(num_points=2_048, semantic_weight=5.0),
         OptimizerConfig(lr=recipe.lr, warmup_steps=recipe.warmup, max_steps=recipe.steps),
+        recipe.freeze_norms_from,
     )
     chips = RandomChips(scenes, recipe.chip, recipe.steps * recipe.batch, seed=recipe.seed, weights=weights)
     last = out / "last.ckpt"
@@ -159,7 +164,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    train(arguments.data, arguments.out, Recipe(steps=arguments.steps))
+    model = train(arguments.data, arguments.out, Recipe(steps=arguments.steps))
+    export_onnx(model, arguments.out / "weft-tiny.onnx", check=True)
 
 
 if __name__ == "__main__":
