@@ -15,7 +15,7 @@ import shapely
 from affine import Affine
 
 from tests.vector.masks import discs
-from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.errors import CrsError, InputError, OutputExistsError, RunError
 from weft_geo.vector import ObjectStream, VectorOptions, export, polygonize
 
 SUFFIXES = (".gpkg", ".fgb", ".parquet", ".geojson", ".shp")
@@ -249,6 +249,24 @@ def test_names_that_cannot_be_written(tmp_path):
     (tmp_path / "folder.gpkg").mkdir()
     with pytest.raises(InputError, match="folder"):
         ObjectStream(tmp_path / "folder.gpkg", width=8, height=8, transform=TRANSFORM, crs=CRS, overwrite=True)
+
+
+ENGINEERING = 'ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".parquet", ".shp"])
+def test_an_engineering_crs_is_kept(suffix, tmp_path):
+    path = tmp_path / f"o{suffix}"
+    with ObjectStream(path, width=4, height=4, transform=TRANSFORM, crs=ENGINEERING) as stream:
+        stream.push(np.ones((1, 4, 4), np.float32))
+    assert read(path).crs.name == "site"
+
+
+def test_geojson_needs_a_place_on_earth(tmp_path):
+    for crs, told in ((None, "no CRS"), (ENGINEERING, "the CRS site")):
+        with pytest.raises(CrsError, match=told):
+            ObjectStream(tmp_path / "o.geojson", width=4, height=4, transform=TRANSFORM, crs=crs)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_layer_without_a_crs(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute  # makes pa.compute available
 
+from weft_geo.errors import RunError
 from weft_geo.vector.outline import Ints
 
 BATCH_BYTES = 4 << 20
@@ -44,11 +45,19 @@ class Spool:
         Args:
             batch: of the schema; the ids are given later.
             first: [rows] what the final order goes by.
+
+        Raises:
+            RunError: the disk is full, or something of the kind.
         """
         if not len(first):
             return
         for begin in range(0, len(first), BATCH_ROWS):
-            self._writer.write_batch(batch.slice(begin, BATCH_ROWS))
+            try:
+                self._writer.write_batch(batch.slice(begin, BATCH_ROWS))
+            except OSError as error:
+                raise RunError(
+                    f"objects could not be kept in {self.path.parent}: {error}; is the disk full?"
+                ) from error
             self._keys.append(first[begin : begin + BATCH_ROWS].astype(np.int64))
             size = np.asarray(pa.compute.binary_length(batch.column("geometry").slice(begin, BATCH_ROWS)))
             self._bytes.append(size.astype(np.int64))

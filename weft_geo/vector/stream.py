@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from affine import Affine
 
-from weft_geo.errors import InputError
+from weft_geo.errors import CrsError, InputError
 from weft_geo.vector.export import LayerFile
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
@@ -45,7 +45,7 @@ class ObjectStream:
     Raises:
         OutputExistsError: the output is there already.
         InputError: the suffix or a size is unusable.
-        CrsError: the CRS is not understood.
+        CrsError: the CRS is not understood, or GeoJSON cannot be written in it.
     """
 
     def __init__(
@@ -68,6 +68,11 @@ class ObjectStream:
         self.options = options or VectorOptions()
         self.file = LayerFile(path, overwrite)
         self.ground = Ground(transform, crs)
+        if self.file.suffix == ".geojson" and not self.ground.is_geodesic:
+            name = "no CRS" if self.ground.crs is None else f"the CRS {self.ground.crs.name}"
+            raise CrsError(
+                f"GeoJSON is in longitude and latitude, and {name} cannot be turned into that; write .gpkg instead"
+            )
         self.width, self.height = width, height
         self.classes = tuple(classes)
         self.provenance = provenance
