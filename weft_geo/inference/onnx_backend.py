@@ -41,7 +41,7 @@ class OnnxPredictor:
             raise InputError(f"{source} is an ONNX model and runs as it was exported; it cannot be run as {precision}")
         self.device, providers = _choose_device(device)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # its errors reach the user once, as ours
         options.intra_op_num_threads = _count_threads(threads)
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=providers)
