@@ -35,7 +35,8 @@ DONE, FAILED, WRONG_INPUT, PARTLY_DONE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
-    raise InterruptedRunError("stopped on request; nothing half-written is left")
+    """End like Ctrl-C does: no `except Exception` on the way, here or in a dependency, may take it for a failure."""
+    raise KeyboardInterrupt
 
 
 def exit_code(error: BaseException, console: Console) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from weft_geo.errors import CheckpointError, ContractError, InputError, RunError
+from weft_geo.errors import CheckpointError, ContractError, InputError, InterruptedRunError, RunError
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY, ModelContract
 
 THREADS_VARIABLE = "WEFT_GEO_THREADS"
@@ -86,6 +86,8 @@ class OnnxPredictor:
     def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             output: NDArray[np.float32] = self._session.run(None, {self._input.name: images})[0]
+        except InterruptedRunError:  # raised by a signal, whichever line it meets
+            raise
         except Exception as error:  # see __init__
             raise RunError(
                 f"the model {self.name} failed on a batch of shape {list(images.shape)}: {_one_line(error)}. "
