@@ -42,7 +42,7 @@ def test_the_contract_travels_inside(exported: tuple[Path, Path]) -> None:
     assert predictor.name == "small"
 
 
-@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 128, 128), (2, 96, 160), (1, 224, 64)])
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 128, 128), (2, 192, 64)])
 def test_torch_and_onnx_agree_at_any_size(exported: tuple[Path, Path], shape: tuple[int, int, int]) -> None:
     batch, height, width = shape
     images = np.random.default_rng(1).standard_normal((batch, 3, height, width)).astype(np.float32)

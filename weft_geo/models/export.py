@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from weft_geo.errors import MissingExtraError, RunError
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY
 from weft_geo.models.checkpoint import load_checkpoint
-from weft_geo.models.weft import MIN_SIZE, Weft
+from weft_geo.models.weft import Weft
 
 OPSET = 17
+MULTIPLE_OF = 64  # then the map of stride 32 has even sides, and no wavelet convolution has to pad
 TOLERANCE = 1e-3
 
 
@@ -54,7 +55,7 @@ def export_onnx(
 ) -> ExportReport:
     """Write a model as ONNX for ONNX Runtime.
 
-    The file takes float32 images [B, C, H, W], normalised as its contract says, H and W multiples of 32 from 64 on, and
+    The file takes float32 images [B, C, H, W], normalised as its contract says, H and W multiples of 64, and
     gives probabilities [B, classes, H, W].
 
     Args:
@@ -74,10 +75,11 @@ def export_onnx(
         raise MissingExtraError("the ONNX export", "train") from error
 
     weft = model if isinstance(model, Weft) else load_checkpoint(model)
-    contract, target = weft.contract, Path(output)
-    side = max(contract.window, MIN_SIZE)
+    window = -(-weft.contract.window // MULTIPLE_OF) * MULTIPLE_OF
+    contract = replace(weft.contract, window=window, multiple_of=MULTIPLE_OF)
+    target = Path(output)
     graph = ObjectProbabilities(weft).eval()
-    example = torch.zeros(2, contract.bands, side, side)
+    example = torch.zeros(2, contract.bands, window, window)
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with warnings.catch_warnings(), torch.no_grad():

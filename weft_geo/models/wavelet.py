@@ -115,5 +115,6 @@ def wavelet_transform(wavelet: str, channels: int) -> HaarTransform | FilterBank
 def pad_to_even(x: Tensor) -> Tensor:
     """Zero rows and columns at the bottom and right so that H and W are even."""
     H, W = x.shape[-2:]
-    # An exported graph cannot branch on the size, so it pads always, if only by nothing.
-    return F.pad(x, (0, W % 2, 0, H % 2)) if torch.onnx.is_in_onnx_export() or H % 2 or W % 2 else x
+    if torch.onnx.is_in_onnx_export():
+        return x  # a graph cannot branch on the size; its contract asks for sizes that stay even (`export.MULTIPLE_OF`)
+    return F.pad(x, (0, W % 2, 0, H % 2)) if H % 2 or W % 2 else x

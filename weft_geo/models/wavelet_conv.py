@@ -31,6 +31,9 @@ class WaveletConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] → [B, C, H, W], any H and W."""
         H, W = x.shape[-2:]
-        bands = self.detail(self.transform(pad_to_even(x))) * self.detail_scale
-        out: Tensor = self.base(x) * self.base_scale + self.transform.inverse(bands)[..., :H, :W]
+        even = pad_to_even(x)
+        detail = self.transform.inverse(self.detail(self.transform(even)) * self.detail_scale)
+        if even is not x:
+            detail = detail[..., :H, :W]
+        out: Tensor = self.base(x) * self.base_scale + detail
         return out
