@@ -27,8 +27,8 @@ $(VENV)/dev.installed: pyproject.toml $(VENV)/base.installed
 	@touch $@
 
 demo: $(VENV)/base.installed
-	$(BIN)/weft-geo sample -o demo --seed 3 --overwrite
-	$(BIN)/weft-geo predict demo/scene.tif -o demo/objects.gpkg --overwrite
+	$(BIN)/weft-geo sample -o demo --overwrite
+	$(BIN)/weft-geo predict demo/scene.tif -o demo/objects.gpkg --min-area-m2 15 --regularize --overwrite
 	$(BIN)/weft-geo evaluate --objects demo/objects.gpkg --truth demo/truth.gpkg
 	$(BIN)/weft-geo preview demo/scene.tif demo/objects.gpkg -o demo/objects.png --overwrite
 	@echo "Look at $(CURDIR)/demo/objects.png, or open demo/objects.gpkg in QGIS."
