@@ -12,6 +12,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 safetensors_torch = pytest.importorskip("safetensors.torch", reason="needs the train extra")
 
+torch.set_num_threads(1)  # small models are as fast, and do not stall where the other core is busy
+
 DATA = Path(__file__).parents[1] / "data"
 
 
