@@ -24,6 +24,10 @@ def test_survives_json() -> None:
     assert contract.stds == (2.0, 2.0, 2.0, 2.0)
 
 
+def test_the_scenes_own_scale_survives_json() -> None:
+    assert ModelContract.from_json(ModelContract(scale="scene").to_json()).scale == "scene"
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -36,6 +40,7 @@ def test_survives_json() -> None:
         ({"overlap": -1}, "overlap must be a whole number"),
         ({"gsd_m": 0.0}, "positive number of metres"),
         ({"scale": (5, 5)}, "low < high"),
+        ({"scale": "bright"}, "\"scene\" or None, got 'bright'"),
         ({"mean": (1, 2)}, "one a band"),
         ({"std": (1, 0, 1)}, "std must be positive"),
         ({"threshold": 0.0}, "threshold must lie"),

@@ -23,6 +23,7 @@ RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
         ({}, {}, "ok", "uint8 values are used as they are"),
         ({"dtype": "uint16"}, {}, "ok", "uint16 values are stretched from the scene's own 2nd to 98th percentile"),
         ({"dtype": "uint16"}, {"scale": (0, 4095)}, "ok", "0 to 4095 are mapped"),
+        ({}, {"scale": "scene"}, "ok", "scaled by the scene's own range"),
         ({}, {}, "ok", "placed in EPSG:32633, 0.5 m a pixel"),
         ({}, {}, "warning", "does not say at which ground sampling distance"),
         ({}, {"gsd_m": 0.4}, "ok", "near enough"),

@@ -10,7 +10,7 @@ from rasterio.enums import ColorInterp
 
 from weft_geo.errors import ContractError, InputError
 from weft_geo.geo.contract import ModelContract
-from weft_geo.geo.normalize import Normalizer, measure_normalizer, parse_bands, select_bands
+from weft_geo.geo.normalize import HEADROOM, Normalizer, measure_normalizer, parse_bands, scene_range, select_bands
 from weft_geo.geo.raster import RasterInfo, open_raster
 
 MakeRaster = Callable[..., Path]
@@ -134,6 +134,27 @@ def test_the_contracts_range_comes_first(make_raster: MakeRaster) -> None:
     normalize = measure(make_raster(), ModelContract(scale=(0, 10)))
     values = np.array([0, 5, 10, 200], np.uint8).reshape(1, 1, 4).repeat(3, axis=0)
     np.testing.assert_allclose(normalize(values, np.ones((1, 4), bool))[0, 0], [0, 127.5, 255, 255])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_the_scenes_own_range_undoes_its_exposure_and_keeps_its_colours(make_raster: MakeRaster, dtype: str) -> None:
+    noise = np.random.default_rng(1).random((3, 200, 200)) * np.array([60, 80, 100])[:, None, None]
+    contract, valid = ModelContract(scale="scene"), np.ones((200, 200), bool)
+    seen = []
+    for name, values in (("dark.tif", noise), ("bright.tif", noise * 2.5)):
+        stored = values.astype(dtype)
+        normalize = measure(make_raster(stored, dtype=dtype, name=name), contract)
+        assert len(set(normalize.low)) == len(set(normalize.high)) == 1
+        seen.append(normalize(stored, valid))
+    assert np.abs(seen[0] - seen[1]).mean() < 2
+    free = 255 * HEADROOM / (1 + 2 * HEADROOM)
+    assert np.percentile(seen[0], (2, 98)) == pytest.approx((free, 255 - free), abs=2)
+
+
+def test_nodata_takes_no_part_in_the_scenes_own_range() -> None:
+    values = np.array([0] * 500 + list(range(100, 200)))
+    low, high = scene_range(values, nodata=0)
+    assert (low, high) == pytest.approx((102 - 24, 197 + 24), abs=1)
 
 
 def test_invalid_pixels_become_the_mean_whatever_they_hold(make_raster: MakeRaster) -> None:

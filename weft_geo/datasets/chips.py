@@ -33,9 +33,9 @@ class Augmentation:
 
     scale: tuple[float, float] = (0.6, 1.8)
     turn: bool = True
-    brightness: float = 0.12
-    contrast: float = 0.3
-    gamma: float = 0.35
+    brightness: float = 0.15
+    contrast: float = 0.35
+    gamma: float = 0.45
     colour: float = 0.12
     grey: float = 0.1
     blur: float = 0.25

@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rasterio.features import rasterize
 
 from weft_geo.errors import VectorError
-from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.contract import ModelContract, Scale
 from weft_geo.geo.ground import choose_resampling
 from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import open_raster
@@ -39,19 +39,20 @@ class LabelledScene:
     gsd_m: float
 
 
-def load_scene(image: str | Path, polygons: str | Path, gsd_m: float) -> LabelledScene:
+def load_scene(image: str | Path, polygons: str | Path, gsd_m: float, scale: Scale = None) -> LabelledScene:
     """Read a raster and its polygons at a ground sampling distance.
 
     Args:
         image: a raster with a CRS and at least three bands.
         polygons: a vector layer in any CRS and format that OGR reads; everything in it is an object.
         gsd_m: metres per pixel on the ground; the raster is resampled to it.
+        scale: how values become 0…255, as the contract of the model to be trained says.
 
     Raises:
         VectorError: the layer cannot be read, has no CRS, or has no polygon that meets the raster.
         RasterError, CrsError: the raster cannot be read or placed.
     """
-    contract = ModelContract(bands=BANDS, gsd_m=gsd_m)
+    contract = ModelContract(bands=BANDS, gsd_m=gsd_m, scale=scale)
     with open_raster(image) as source:
         bands, _ = select_bands(source.info, BANDS)
         normalizer = measure_normalizer(source, bands, contract)

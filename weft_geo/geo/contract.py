@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from typing import Literal
 
 from weft_geo.errors import ContractError
 
@@ -18,6 +19,12 @@ METADATA_KEY = "weft_geo.contract"
 
 NAME_KEY = "weft_geo.name"
 """Key of the model's name among an ONNX file's ``metadata_props``."""
+
+SCENE_SCALE = "scene"
+"""The ``scale`` that a scene's own values decide."""
+
+Scale = tuple[float, float] | Literal["scene"] | None
+"""See ``ModelContract.scale``."""
 
 MAX_CLASSES = 254
 """A uint8 mask holds the background as 0, nodata as 255, and classes in between."""
@@ -37,8 +44,9 @@ class ModelContract:
         overlap: Pixels that neighbouring windows share; 0 ≤ overlap < window.
         multiple_of: Height and width of an input must be multiples of this.
         gsd_m: Ground sampling distance of the training images, metres per pixel on the ground; None if unknown.
-        scale: ``(low, high)``, the value range that is mapped to 0..255; None stretches automatically: uint8 as it is,
-            any other type by the scene's own 2nd and 98th percentile.
+        scale: ``(low, high)``, the value range that is mapped to 0..255; ``"scene"`` takes it from the scene itself,
+            whatever its type, all bands alike (see ``weft_geo.geo.normalize.scene_range``); None takes uint8 as it is
+            and any other type band by band, from the scene's own 2nd to its 98th percentile.
         mean: Per band, on the 0..255 scale; one number serves all bands.
         std: Per band, on the 0..255 scale; one number serves all bands.
         name: The model's name.
@@ -54,7 +62,7 @@ class ModelContract:
     overlap: int = 128
     multiple_of: int = 32
     gsd_m: float | None = None
-    scale: tuple[float, float] | None = None
+    scale: Scale = None
     mean: tuple[float, ...] | float = 0.0
     std: tuple[float, ...] | float = 1.0
     name: str = ""
@@ -77,7 +85,7 @@ class ModelContract:
             raise ContractError(f"overlap must be smaller than the window of {self.window} px, got {self.overlap}")
         if self.gsd_m is not None and not (math.isfinite(self.gsd_m) and self.gsd_m > 0):
             raise ContractError(f"gsd_m must be a positive number of metres or None, got {self.gsd_m}")
-        if self.scale is not None:
+        if self.scale not in (None, SCENE_SCALE):
             object.__setattr__(self, "scale", _range(self.scale))
         if any(value <= 0 for value in self.stds):
             raise ContractError(f"std must be positive in every band, got {list(self.stds)}")
@@ -143,8 +151,8 @@ def _per_band(name: str, value: object, bands: int) -> tuple[float, ...]:
     return values
 
 
-def _range(scale: tuple[float, float]) -> tuple[float, float]:
-    values = tuple(float(item) for item in scale)
+def _range(scale: object) -> tuple[float, float]:
+    values = () if isinstance(scale, str) or not isinstance(scale, Iterable) else tuple(float(item) for item in scale)
     if len(values) != 2 or not all(math.isfinite(item) for item in values) or values[0] >= values[1]:
-        raise ContractError(f"scale must be (low, high) with low < high, or None, got {list(values)}")
+        raise ContractError(f'scale must be (low, high) with low < high, "scene" or None, got {scale!r}')
     return values[0], values[1]

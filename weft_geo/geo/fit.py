@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from weft_geo.errors import InputError
-from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.contract import SCENE_SCALE, ModelContract
 from weft_geo.geo.ground import choose_resampling, crs_name, describe_pixel
 from weft_geo.geo.normalize import select_bands
 from weft_geo.geo.raster import RasterInfo
@@ -53,7 +53,9 @@ def _check_bands(info: RasterInfo, contract: ModelContract) -> list[FitNote]:
 
 
 def _check_values(info: RasterInfo, contract: ModelContract) -> FitNote:
-    if contract.scale is not None:
+    if contract.scale == SCENE_SCALE:
+        return FitNote("ok", "values are scaled by the scene's own range, all bands alike")
+    if isinstance(contract.scale, tuple):
         return FitNote("ok", f"values {contract.scale[0]:g} to {contract.scale[1]:g} are mapped to 0 to 255")
     if info.dtype == "uint8":
         return FitNote("ok", "uint8 values are used as they are")

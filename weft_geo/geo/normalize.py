@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft_geo.errors import ContractError, InputError
-from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.contract import SCENE_SCALE, ModelContract
 from weft_geo.geo.raster import Raster, RasterInfo
 
 STRETCH_PERCENTILES = (2.0, 98.0)
 """What QGIS calls a cumulative count cut, with its default limits."""
+
+HEADROOM = 0.25
+"""What ``scene_range`` leaves free at either end, as a share of what lies between: bright roofs keep their texture."""
 
 
 def parse_bands(bands: str | tuple[int, ...] | list[int]) -> tuple[int, ...]:
@@ -129,8 +132,9 @@ class Normalizer:
 def measure_normalizer(raster: Raster, bands: tuple[int, ...], contract: ModelContract) -> Normalizer:
     """Decides how a scene's values are scaled for a model.
 
-    The contract's range if it has one; uint8 as it is; any other type from the scene's own percentiles, band by band,
-    on one decimated read of the whole scene.
+    The contract's range if it has one; the scene's own if it says so (``scene_range``); else uint8 as it is, and any
+    other type from the scene's percentiles, band by band. What a scene tells comes from one decimated read of the
+    whole of it.
 
     Args:
         raster: The scene on its own grid, so that resampling does not change the answer.
@@ -140,8 +144,11 @@ def measure_normalizer(raster: Raster, bands: tuple[int, ...], contract: ModelCo
     Raises:
         RunError: If the scene cannot be read.
     """
-    if contract.scale is not None:
+    if isinstance(contract.scale, tuple):
         limits = [contract.scale] * len(bands)
+    elif contract.scale == SCENE_SCALE:
+        values, valid = raster.sample(bands)
+        limits = [scene_range(values[:, valid], raster.info.nodata)] * len(bands)
     elif raster.info.dtype == "uint8":
         limits = [(0.0, 255.0)] * len(bands)
     else:
@@ -149,6 +156,23 @@ def measure_normalizer(raster: Raster, bands: tuple[int, ...], contract: ModelCo
         limits = [_percentiles(band[valid], raster.info.nodata) for band in values]
     low, high = zip(*limits, strict=True)
     return Normalizer(low, high, contract.means, contract.stds)
+
+
+def scene_range(values: NDArray[Any], nodata: float | None = None) -> tuple[float, float]:
+    """The range of values that suits a scene, whatever its exposure: percentiles over all bands, with headroom.
+
+    One range for all bands keeps the colours as they are.
+
+    Args:
+        values: Of all bands, any shape, as stored.
+        nodata: A value that does not count.
+
+    Returns:
+        The values that become 0 and 255. Neither needs to occur, nor to fit the type.
+    """
+    low, high = _percentiles(values, nodata)
+    free = HEADROOM * (high - low)
+    return low - free, high + free
 
 
 def _percentiles(values: NDArray[Any], nodata: float | None) -> tuple[float, float]:
