@@ -105,6 +105,7 @@ def export_onnx(
             entry.key, entry.value = key, value
         onnx.checker.check_model(written)
         onnx.save(written, beside)
+        _fold_constants(beside)
         difference = compare(graph, beside, image) if check else None
         if difference is not None and difference > TOLERANCE:
             raise RunError(
@@ -114,6 +115,19 @@ def export_onnx(
     finally:
         beside.unlink(missing_ok=True)
     return ExportReport(target, target.stat().st_size, difference)
+
+
+def _fold_constants(file: Path) -> None:
+    """Halve the nodes of a graph, and with them the time it takes to load, by what ONNX Runtime knows to be constant.
+
+    Its basic optimisations alone: they leave standard operators, which run anywhere; the others it does when it loads.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(file)
+    onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 def compare(graph: ObjectProbabilities, file: Path, image: np.ndarray[Any, Any] | None = None) -> float:
