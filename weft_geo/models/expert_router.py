@@ -30,8 +30,7 @@ class ExpertRouter(nn.Module):
     """Global average → linear → softmax → top-k → weights.
 
     Differs from the paper: the top-k *probabilities* pass through a second softmax before they are renormalised
-        (research
-    code), so the weights stay close to 1/k.
+    (research code), so the weights stay close to 1/k.
 
     Args:
         channels: C of the map that is routed.

@@ -229,8 +229,7 @@ class Weft(nn.Module):
         """[B, C, H, W] → [B, K, H, W] in [0, 1], summing to one over classes; channel 0 is the background.
 
         Scores are resized bilinearly and shared out: s_k / Σ s. For one class of objects this decides at ½ as the
-            research
-        code's argmax does.
+        research code's argmax does.
         """
         scores = F.interpolate(self.semantic_scores(images), scale_factor=4, mode="bilinear", align_corners=False)
         scores = scores[..., : images.shape[-2], : images.shape[-1]]

@@ -26,8 +26,7 @@ class LossConfig:
         mask_weight: weight of the binary cross-entropy on masks.
         dice_weight: weight of the dice loss on masks.
         semantic_weight: weight of BCE + dice on the object probability itself, which is what inference thresholds.
-            Not in the
-            paper (0): it brings a small model that starts from random values to a useful map sooner.
+            Not in the paper (0): it brings a small model that starts from random values to a useful map sooner.
         no_object_weight: weight of "no object" among the classes.
         num_points: points per mask.
         oversample: candidates per point.
