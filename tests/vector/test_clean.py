@@ -130,7 +130,7 @@ def test_right_angles_for_a_turned_l(angle):
     cosine = (
         (walls * np.roll(walls, 1, axis=0)).sum(axis=1) / np.hypot(*walls.T) / np.hypot(*np.roll(walls, 1, axis=0).T)
     )
-    assert np.abs(cosine).max() < 1e-6
+    assert np.abs(cosine).max() < 1e-5  # corners are rounded to a ten-thousandth of a pixel
     iou = shape.intersection(true).area / shape.union(true).area
     assert iou > 0.97
 

@@ -1,12 +1,14 @@
 """Five formats: what goes in comes out, and a file is there whole or not at all."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
 import textwrap
 
 import geopandas
+import geoparquet_validator
 import numpy as np
 import pyarrow.parquet
 import pyogrio
@@ -91,7 +93,7 @@ def test_nothing_found_is_an_empty_layer_with_all_columns(suffix, tmp_path):
 def test_geopackage(tmp_path):
     path = tmp_path / "objects.gpkg"
     write(path)
-    assert pyogrio.list_layers(path)[:, 0].tolist() == ["objects"]
+    assert pyogrio.list_layers(path)[:, 0].tolist() == ["objects", "layer_styles"]
     with sqlite3.connect(path) as database:
         assert database.execute("pragma user_version").fetchone()[0] <= 10300
         assert database.execute("pragma application_id").fetchone()[0] == 0x47504B47
@@ -99,11 +101,38 @@ def test_geopackage(tmp_path):
         tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
         assert "rtree_objects_geom" in tables
         (metadata,) = database.execute("select metadata from gpkg_metadata").fetchone()
-        kind = database.execute("select geometry_type_name from gpkg_geometry_columns").fetchone()[0]
+        kind, column = database.execute("select geometry_type_name, column_name from gpkg_geometry_columns").fetchone()
+        ((styled, where, qml, default),) = database.execute(
+            "select f_table_name, f_geometry_column, styleQML, useAsDefault from layer_styles"
+        ).fetchall()
+        registered = database.execute("select table_name, data_type from gpkg_contents").fetchall()
     database.close()
     assert "weft-tiny" in metadata
     assert kind in ("POLYGON", "MULTIPOLYGON")
+    assert registered == [("objects", "features"), ("layer_styles", "attributes")]
+    assert (styled, where, default) == ("objects", column, 1)
+    assert 'attr="score"' in qml
     assert sorted(item.name for item in tmp_path.iterdir()) == ["objects.gpkg"]
+
+
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="GDAL's own programs are not installed")
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".geojson", ".shp"])
+def test_ogrinfo_opens_it_without_a_warning(suffix, tmp_path):
+    path = tmp_path / f"objects{suffix}"
+    count = write(path)
+    done = subprocess.run(["ogrinfo", "-ro", "-al", "-so", path], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert f"Feature Count: {count}" in done.stdout
+
+
+@pytest.mark.parametrize("values", [probability(), np.zeros((10, 12), np.float32)])
+def test_geoparquet_is_valid(values, tmp_path):
+    write(tmp_path / "objects.parquet", values)
+    report = geoparquet_validator.check(str(tmp_path / "objects.parquet"))
+    assert report["version"] == "1.1.0"
+    assert geoparquet_validator.failed(report) == []
+    passed = {outcome["id"] for outcome in report["outcomes"] if outcome["status"] == "pass"}
+    assert {"/conf/core/geo-metadata", "/conf/covering/bbox-column-structure"} <= passed
 
 
 def test_geoparquet(tmp_path):

@@ -91,6 +91,21 @@ def test_without_a_crs_units_count_as_metres():
     assert objects.crs is None
 
 
+@pytest.mark.parametrize(
+    ("options", "digits"),
+    [({}, 7), ({"outline": "subpixel"}, 5), ({"simplify_m": 0.5}, 5), ({"regularize": True}, 5)],
+)
+def test_coordinates_carry_no_more_digits_than_the_pixel_deserves(options, digits):
+    mask = discs(150, 3, 20.0)
+    objects = polygonize(mask, Affine(0.3, 0, 388_500.1, 0, -0.3, 6_653_000.7), "EPSG:32635", **options)
+    points = shapely.get_coordinates(objects.geometry.array)
+    assert np.array_equal(points, np.round(points, digits))
+    assert objects.is_valid.all()
+    plain = polygonize(np.eye(1, 8, 7, np.uint8), Affine(0.3, 0, 388_500.1, 0, -0.3, 6_653_000.7))
+    assert 388_500.1 + 0.3 * 7 != 388_502.2  # the noise of the last bits, which rounding takes away
+    assert plain.bounds.minx.tolist() == [388_502.2]
+
+
 def test_a_crs_that_is_none():
     with pytest.raises(CrsError, match="EPSG:N"):
         Ground(Affine.identity(), "EPSG:999999")

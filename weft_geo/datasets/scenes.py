@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def burn_objects(polygons: str | Path, height: int, width: int, transform: Affin
         VectorError: as for `load_scene`.
     """
     try:
-        layer = gpd.read_file(polygons)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # the first of several layers is meant
+            layer = gpd.read_file(polygons)
     except Exception as error:  # pyogrio raises many kinds for one reason: OGR cannot read the file
         raise VectorError(f"{polygons} cannot be read as a vector layer: {error}") from error
     if layer.crs is None:

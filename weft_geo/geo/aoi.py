@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,8 @@ def _read_polygons(path: str, info: RasterInfo) -> BaseGeometry:
     import geopandas  # half a second to import, and few runs have an area of interest
 
     try:
-        layer = geopandas.read_file(path)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # the first of several layers is meant
+            layer = geopandas.read_file(path)
     except Exception as error:  # pyogrio raises several unrelated types for one unreadable file
         raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error
     shapes = layer.geometry[layer.geometry.geom_type.isin(["Polygon", "MultiPolygon"])]

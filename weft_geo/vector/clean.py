@@ -61,7 +61,8 @@ def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float
             their common points already, as sub-pixel outlines do.
 
     Returns:
-        [objects] in pixel coordinates, with fewer points. A group that would not stay valid is left as it is.
+        [objects] in pixel coordinates, with fewer points. A group that would not be valid with the digits that the
+        layer has is left as it is.
     """
     several = np.bincount(group)[group] > 1
     if nodes is not None and several.any():
@@ -74,11 +75,11 @@ def simplify(polygons: Polygons, group: Ints, ground: Ground, tolerance_m: float
     middle, reach = (low + high) / 2, (high - low).max(axis=1) / 2
     metrics = ground.metric(middle[:, 0], middle[:, 1], reach)
     for metric, some in zip(metrics, np.split(order, begin[1:]), strict=True):
-        shapes[some] = _simplify_group(shapes[some], metric_frame(metric), tolerance_m)
+        shapes[some] = _simplify_group(shapes[some], metric_frame(metric), tolerance_m, ground)
     return shapes
 
 
-def _simplify_group(shapes: Shapes, frame: Floats, tolerance_m: float) -> Shapes:
+def _simplify_group(shapes: Shapes, frame: Floats, tolerance_m: float, ground: Ground) -> Shapes:
     flat = shapely.transform(shapes, lambda xy: lay(xy, frame))
     back = np.asarray(np.linalg.inv(frame), dtype=np.float64)
     # GEOS now and then drops a vertex on one side of a shared edge alone; a slightly smaller tolerance helps it out.
@@ -87,7 +88,8 @@ def _simplify_group(shapes: Shapes, frame: Floats, tolerance_m: float) -> Shapes
         if shapely.is_empty(slim).any():
             continue
         slim = shapely.transform(slim, lambda xy: _snap(lay(xy, back)))
-        if shapely.is_valid(slim).all() and (len(slim) == 1 or shapely.coverage_is_valid(slim)):
+        placed = shapely.transform(slim, ground.coordinates)
+        if shapely.is_valid(placed).all() and (len(slim) == 1 or shapely.coverage_is_valid(placed)):
             return np.asarray(slim, dtype=object)
     return shapes
 

@@ -4,7 +4,7 @@ Batches of objects stream into a temporary folder beside the output, which is re
 
 | suffix | driver | provenance | notes |
 | --- | --- | --- | --- |
-| .gpkg | GPKG 1.3, R-tree | inside, as GeoPackage metadata | layer `objects` |
+| .gpkg | GPKG 1.3, R-tree | inside, as GeoPackage metadata | layer `objects`, and its style for QGIS (`style.py`) |
 | .fgb | FlatGeobuf, R-tree | .fgb.json beside | the R-tree orders the file by place; sort by `id` for the usual order |
 | .parquet | GeoParquet 1.1, bbox column | inside, key `weft_geo.provenance` | |
 | .geojson | RFC 7946 | .geojson.json beside | always WGS 84, counter-clockwise shells, 7 digits |
@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ import pyproj
 import shapely
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.vector.style import add_style
 
 LAYER = "objects"
 SCHEMA = pa.schema(
@@ -133,7 +135,9 @@ class LayerFile:
                     batches = (_promote(batch) for batch in batches)
                 renamed = (pa.record_batch(batch.columns, schema=schema) for batch in batches)
                 self._write_arrow(target, pa.RecordBatchReader.from_batches(schema, renamed), crs, kind, provenance)
-        except (DataSourceError, DataLayerError, pa.ArrowException, OSError) as error:
+                if self.suffix == ".gpkg":
+                    add_style(target, LAYER)
+        except (DataSourceError, DataLayerError, pa.ArrowException, OSError, sqlite3.Error) as error:
             raise RunError(f"{self.path} could not be written: {error}") from error
         if provenance is not None and self.suffix in (".fgb", ".geojson", ".shp"):
             beside = self._made / f"{self.path.name}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,11 @@ Floats = npt.NDArray[np.float64]
 EXACT_EXTENT_M = 5_000.0
 """Objects longer than this are measured edge by edge on the ellipsoid; smaller ones by the metric at their centre,
 which agrees to better than 1e-6 (what is left is of second order in the object's size over the Earth's radius)."""
+
+
+EXACT_SHARE, DRAWN_SHARE = 1e-6, 1e-4
+"""Share of a pixel that coordinates are rounded to: corners of pixels are where they are, and rounding only takes the
+noise off the last bits; outlines between them are not known better than to a ten-thousandth of one."""
 
 
 class Ground:
@@ -38,6 +44,7 @@ class Ground:
         self.crs = as_pyproj(crs)
         self.geod: pyproj.Geod | None = None
         self.unit_m = 1.0
+        self.digits = self._digits(EXACT_SHARE)
         self._lonlat: pyproj.Transformer | None = None
         if self.crs is None:
             return
@@ -60,6 +67,22 @@ class Ground:
     def is_geodesic(self) -> bool:
         """Whether measures are taken on an ellipsoid (otherwise in the plane)."""
         return self._lonlat is not None
+
+    def _digits(self, share: float) -> int:
+        """How many decimals the coordinates need to be right to a share of a pixel."""
+        a, b, _, d, e, _ = self.transform[:6]
+        side = min(np.hypot(a, d), np.hypot(b, e))
+        return int(-np.floor(np.log10(share * side))) if side > 0 else 0
+
+    def rounded(self, share: float) -> Ground:
+        """The same ground, with `coordinates` right to this share of a pixel and no finer."""
+        other = copy.copy(self)
+        other.digits = self._digits(share)
+        return other
+
+    def coordinates(self, points: Floats) -> Floats:
+        """Pixel columns and rows [n, 2] to CRS coordinates [n, 2], with as many digits as a layer is to have."""
+        return np.asarray(np.round(np.column_stack(self.place(points[:, 0], points[:, 1])), self.digits))
 
     def place(self, cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
         """Pixel columns and rows (0, 0 is the outer corner of the first pixel) to CRS coordinates."""

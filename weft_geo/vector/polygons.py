@@ -58,7 +58,7 @@ class Polygons:
         """
         points, flip = self.points, False
         if ground is not None:
-            points = np.column_stack(ground.place(points[:, 0], points[:, 1]))
+            points = ground.coordinates(points)
             a, b, _, d, e, _ = ground.transform[:6]
             flip = a * e - b * d < 0
         size = np.diff(self.ring_start)

@@ -64,14 +64,16 @@ def regularize(polygons: Polygons, ground: Ground, shape: tuple[int, int], least
         new = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
         back = np.linalg.inv(frame)
         new = shapely.transform(new, lambda xy, back=back: lay(xy, back))
-        if _is_sound(new, plain[k]):
+        if _is_sound(new, plain[k], ground):
             new = shapely.intersection(new, shapely.box(0, 0, shape[1], shape[0]))
-            out[k] = new if _is_sound(new, plain[k]) else None
+            out[k] = new if _is_sound(new, plain[k], ground) else None
     return out
 
 
-def _is_sound(new: shapely.Geometry, plain: shapely.Geometry) -> bool:
+def _is_sound(new: shapely.Geometry, plain: shapely.Geometry, ground: Ground) -> bool:
     if shapely.get_type_id(new) not in (POLYGON, MULTIPOLYGON) or not shapely.is_valid(new):
+        return False
+    if not shapely.is_valid(shapely.transform(new, ground.coordinates)):
         return False
     shared = float(shapely.area(shapely.intersection(new, plain)))
     return shared > 0 and shared >= LEAST_IOU * (new.area + plain.area - shared)

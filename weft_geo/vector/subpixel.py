@@ -20,7 +20,8 @@ from weft_geo.vector.outline import ACROSS, ALONG, Bools, Ints, connected
 from weft_geo.vector.rings import Floats, Rings, following, link_rings, preceding
 
 NEAREST = 0.499
-"""Crossings stay this close to the middle between two pixel centres at most, so that no two of them coincide."""
+"""Crossings stay this close to the middle between two pixel centres at most, so that no two of them coincide, also when
+they are rounded (`weft_geo.vector.ground.DRAWN_SHARE`)."""
 
 
 def find_crossings(

@@ -11,7 +11,7 @@ import pyarrow as pa
 from weft_geo.errors import InputError
 from weft_geo.vector.attributes import WAITING_SCHEMA, describe
 from weft_geo.vector.export import SCHEMA
-from weft_geo.vector.ground import Ground
+from weft_geo.vector.ground import DRAWN_SHARE, EXACT_SHARE, Ground
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.overlaps import choose, without_overlaps
 from weft_geo.vector.spool import Spool
@@ -40,9 +40,10 @@ class Vectorizer:
         self, folder: Path, width: int, height: int, ground: Ground, classes: Sequence[str], options: VectorOptions
     ) -> None:
         self.shape = (height, width)
-        self.ground, self.classes, self.options = ground, tuple(classes), options
-        self.multi = False
         subpixel = options.outline == "subpixel"
+        self.ground = ground.rounded(DRAWN_SHARE if subpixel or options.has_new_outlines else EXACT_SHARE)
+        self.classes, self.options = tuple(classes), options
+        self.multi = False
         self._stitcher = Stitcher(
             width,
             height,

@@ -1,0 +1,88 @@
+"""How QGIS shows the objects: coloured by score, as soon as the GeoPackage is opened.
+
+QGIS looks for a default style in a table `layer_styles` of the GeoPackage itself. It is made here as QGIS makes it
+(`Layer Properties → Style → Save Style → In Database`), registered as an attributes table, so that QGIS can change and
+add styles. GDAL therefore lists it as a second layer, after the objects (QGIS and GDAL know no other way: a table that
+GDAL does not list, QGIS does not find). Software that takes the first layer takes the objects; geopandas does so too,
+and warns that there is another unless it is told `layer="objects"`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from xml.etree import ElementTree
+
+STYLE_NAME = "score"
+SCORES = (
+    (0.0, 0.6, (215, 25, 28)),
+    (0.6, 0.7, (253, 174, 97)),
+    (0.7, 0.8, (255, 230, 80)),
+    (0.8, 0.9, (171, 217, 233)),
+    (0.9, 1.0, (44, 123, 182)),
+)
+"""From, up to, and the colour in between, red over yellow to blue: the colour-blind tell them apart too."""
+FILL_ALPHA = 64
+
+TABLE = """
+CREATE TABLE layer_styles (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256), f_geometry_column TEXT(256),
+    styleName TEXT(30), styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT,
+    owner TEXT(30), ui TEXT(30), update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+)
+"""
+
+
+def score_qml() -> str:
+    """The style as a QGIS layer style file (QML): outlines and a light fill, graduated by the column `score`."""
+    root = ElementTree.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    renderer = ElementTree.SubElement(
+        root, "renderer-v2", type="graduatedSymbol", attr="score", graduatedMethod="GraduatedColor", symbollevels="0"
+    )
+    ranges, symbols = ElementTree.SubElement(renderer, "ranges"), ElementTree.SubElement(renderer, "symbols")
+    for number, (lower, upper, (red, green, blue)) in enumerate(SCORES):
+        label = f"{lower:.1f} – {upper:.1f}"
+        ElementTree.SubElement(
+            ranges, "range", symbol=str(number), lower=f"{lower}", upper=f"{upper}", label=label, render="true"
+        )
+        symbol = ElementTree.SubElement(symbols, "symbol", name=str(number), type="fill", alpha="1")
+        layer = ElementTree.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "pass": "0"})
+        options = ElementTree.SubElement(layer, "Option", type="Map")
+        for name, value in {
+            "color": f"{red},{green},{blue},{FILL_ALPHA}",
+            "outline_color": f"{red},{green},{blue},255",
+            "outline_style": "solid",
+            "outline_width": "0.5",
+            "outline_width_unit": "MM",
+            "style": "solid",
+        }.items():
+            ElementTree.SubElement(options, "Option", name=name, type="QString", value=value)
+    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ElementTree.tostring(root, "unicode")
+
+
+def add_style(path: Path, layer: str) -> None:
+    """Give a layer of a GeoPackage its default style.
+
+    Args:
+        path: of the GeoPackage, which has no styles yet.
+        layer: its name.
+
+    Raises:
+        sqlite3.Error: the file could not be written.
+    """
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        (column,) = database.execute(
+            "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
+        ).fetchone()
+        database.execute(TABLE)
+        database.execute(
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier, srs_id) "
+            "VALUES ('layer_styles', 'attributes', 'layer_styles', 0)"
+        )
+        database.execute(
+            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, "
+            "styleQML, useAsDefault, description, owner) VALUES ('', '', ?, ?, ?, ?, 1, 'Coloured by score', '')",
+            (layer, column, STYLE_NAME, score_qml()),
+        )
