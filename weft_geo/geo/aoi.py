@@ -38,20 +38,21 @@ class AreaOfInterest:
     height: int
     width: int
 
-    def mask(self, top: int, height: int) -> NDArray[np.bool_]:
+    def mask(self, top: int, height: int, left: int = 0, width: int | None = None) -> NDArray[np.bool_]:
         """Pixels whose centre lies inside.
 
         Args:
             top: First row, counted from the area's own top.
             height: Rows.
+            left: First column, counted from the area's own left.
+            width: Columns; None means all.
 
         Returns:
-            ``[height, self.width]``.
+            ``[height, width]``.
         """
-        corner = Affine.translation(self.left, self.top + top)
-        inside: NDArray[np.bool_] = geometry_mask(
-            [self.geometry], out_shape=(height, self.width), transform=corner, invert=True
-        )
+        corner = Affine.translation(self.left + left, self.top + top)
+        shape = (height, self.width if width is None else width)
+        inside: NDArray[np.bool_] = geometry_mask([self.geometry], out_shape=shape, transform=corner, invert=True)
         return inside
 
 
