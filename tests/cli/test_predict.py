@@ -108,7 +108,14 @@ def test_several_scenes_go_to_a_folder_with_a_ledger(run, scene, model, tmp_path
     assert [(entry["status"], entry["objects"]) for entry in ledger] == [("done", 2), ("done", 3)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.gpkg", "b.gpkg", "ledger.json"]
     assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["a_mask.tif", "b_mask.tif"]
-    assert "already there" in predict(run, *scenes, "-o", "out", model=model, code=2).stderr
+    again = predict(run, *scenes, "-o", "out", "--mask", "masks", model=model).stderr
+    assert "2 of 2 scenes were done already" in again
+    other = predict(run, *scenes, "-o", "out", "--min-area-m2", "1", model=model, code=2).stderr
+    assert "out/a.gpkg and 1 more are already there" in other
+    (tmp_path / "out" / "b.gpkg").unlink()
+    again = predict(run, *scenes, "-o", "out", model=model).stderr
+    assert "1 of 2 scenes were done already" in again
+    assert (tmp_path / "out" / "b.gpkg").exists()
 
 
 def test_a_scene_that_fails_does_not_stop_the_others(run, scene, model, tmp_path):
