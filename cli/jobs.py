@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import InputError, PartialRunError, RunError
+from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.fleet import run_fleet
 from weft_geo.inference.ledger import Ledger, SceneTask, check_outputs
@@ -40,6 +41,19 @@ class Jobs:
             OutputExistsError: Outputs are there and may not be replaced.
         """
         check_outputs(self.jobs, Ledger(self.ledger) if self.ledger else None, overwrite)
+
+
+def as_one_scene(tiles: Sequence[str], output: Path) -> tuple[str]:
+    """Write the mosaic of some tiles beside the output; it stays where a run is stopped, which can go on then.
+
+    Raises:
+        InputError: The tiles do not fit each other, or the output is no file.
+    """
+    if output.suffix.lower() not in VECTOR_SUFFIXES or output.is_dir():
+        raise InputError(f"a mosaic is one scene; give a file with -o ({' '.join(VECTOR_SUFFIXES)}), not {output}")
+    if not output.parent.is_dir():
+        raise InputError(f"the folder {output.parent} does not exist, so {output.name} cannot be written there")
+    return (str(write_mosaic(tiles, output.with_name(f".{output.stem}.mosaic.vrt"))),)
 
 
 def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probability: Path | None) -> Jobs:

@@ -78,6 +78,7 @@ from .progress import Console
     help="Run several scenes one after the other here, or at once on a Ray cluster.",
 )
 @overwrite_option
+@click.option("--mosaic", is_flag=True, help="Take all SCENEs as the tiles of one; later ones cover earlier ones.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and the memory it would take; write nothing.")
 @progress_option
 @click.pass_obj
@@ -93,6 +94,7 @@ def predict(
     probability: Path | None,
     engine: str,
     overwrite: bool,
+    mosaic: bool,
     dry_run: bool,
     **options: Any,
 ) -> None:
@@ -106,8 +108,10 @@ def predict(
     """
     from weft_geo.inference import load_predictor
 
-    from .jobs import plan_jobs, run_jobs
+    from .jobs import as_one_scene, plan_jobs, run_jobs
 
+    if mosaic:
+        scenes = as_one_scene(scenes, output)
     jobs = plan_jobs(scenes, output, mask, probability)
     if not dry_run:
         jobs.check(overwrite)
@@ -116,8 +120,12 @@ def predict(
     if dry_run:
         predictor = load()
         _print_plans(console, scenes, predictor, mask is not None, probability is not None, options)
+        if mosaic:
+            Path(scenes[0]).unlink()
         return
     found = run_jobs(jobs, load, console, engine, overwrite, options)
+    if mosaic:
+        Path(scenes[0]).unlink()
     console.note(f"{found} objects → {output} ({time.perf_counter() - began:.1f} s)")
 
 

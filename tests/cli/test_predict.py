@@ -142,3 +142,24 @@ def test_all_scenes_failing_is_a_failure(run, model):
 )
 def test_outputs_that_do_not_suit_the_scenes(run, model, words, message):
     assert message in predict(run, *words, model=model, code=2).stderr
+
+
+def test_tiles_as_one_scene(run, scene, model, tmp_path):
+    left = scene(squares=2, name="left.tif")
+    with rasterio.open(left) as dataset:
+        place = dataset.transform @ rasterio.Affine.translation(dataset.width, 0)
+    right = scene(squares=3, name="right.tif", transform=place)
+    predict(run, left, right, "--mosaic", "-o", "o.gpkg", "--mask", "m.tif", model=model)
+    assert len(geopandas.read_file(tmp_path / "o.gpkg")) == 5
+    with rasterio.open(tmp_path / "m.tif") as mask, rasterio.open(left) as one, rasterio.open(right) as two:
+        assert mask.width == one.width + two.width
+    assert not list(tmp_path.glob(".*"))
+    assert "give a file with -o" in predict(run, left, right, "--mosaic", "-o", "out", model=model, code=2).stderr
+
+
+def test_averaging_and_limits_of_memory(run, scene, model, tmp_path):
+    options = ("--tta", "d4", "--workers", 1, "--max-memory", "4GB", "--no-resume")
+    predict(run, scene(squares=2), "-o", "o.gpkg", *options, model=model)
+    assert len(geopandas.read_file(tmp_path / "o.gpkg")) == 2
+    assert "needs at least" in predict(run, scene(), "-o", "p.gpkg", "--max-memory", "1MB", model=model, code=2).stderr
+    assert "such as 4GB" in predict(run, scene(), "-o", "p.gpkg", "--max-memory", "big", model=model, code=2).stderr
