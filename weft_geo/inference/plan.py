@@ -39,7 +39,7 @@ STORE_BEHIND = 2
 LOT_PIXELS = 1 << 22
 """Finished rows are written and outlined in lots of at most so many pixels, which bounds their memory."""
 
-OUTLINING_BYTES = 48 << 20
+OUTLINING_BYTES = 72 << 20
 """What outlining takes for a scene of few objects, as measured; it grows with the objects."""
 
 LEAST_CACHE_BYTES = 32 << 20
