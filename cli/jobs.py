@@ -1,34 +1,23 @@
-"""Several scenes one after the other, and the ledger that says how each of them went."""
+"""Which files the scenes of a command line become, and what the user hears of them."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, PartialRunError, RunError, WeftGeoError
+from weft_geo.errors import InputError, PartialRunError, RunError
+from weft_geo.geo.mosaic import write_mosaic
+from weft_geo.inference.engine import predict_scene
+from weft_geo.inference.fleet import run_fleet
+from weft_geo.inference.ledger import Ledger, SceneTask, check_outputs
 
 from .options import VECTOR_SUFFIXES
 from .progress import Console
 
 LEDGER = "ledger.json"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One scene and its outputs."""
-
-    scene: str
-    objects: Path
-    mask: Path | None
-    probability: Path | None
-
-    def outputs(self) -> list[Path]:
-        """The outputs that are wanted."""
-        return [path for path in (self.objects, self.mask, self.probability) if path is not None]
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ class Jobs:
         ledger: Where to say how each scene went; None for a single scene with a file as output.
     """
 
-    jobs: list[Job]
+    jobs: list[SceneTask]
     folders: list[Path] = field(default_factory=list)
     ledger: Path | None = None
 
@@ -51,10 +40,20 @@ class Jobs:
         Raises:
             OutputExistsError: Outputs are there and may not be replaced.
         """
-        there = [path for job in self.jobs for path in job.outputs() if path.exists()]
-        if there and not overwrite:
-            more = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
-            raise OutputExistsError(f"{there[0]}{more} already there; pass --overwrite to replace what is there")
+        check_outputs(self.jobs, Ledger(self.ledger) if self.ledger else None, overwrite)
+
+
+def as_one_scene(tiles: Sequence[str], output: Path) -> tuple[str]:
+    """Write the mosaic of some tiles beside the output; it stays where a run is stopped, which can go on then.
+
+    Raises:
+        InputError: The tiles do not fit each other, or the output is no file.
+    """
+    if output.suffix.lower() not in VECTOR_SUFFIXES or output.is_dir():
+        raise InputError(f"a mosaic is one scene; give a file with -o ({' '.join(VECTOR_SUFFIXES)}), not {output}")
+    if not output.parent.is_dir():
+        raise InputError(f"the folder {output.parent} does not exist, so {output.name} cannot be written there")
+    return (str(write_mosaic(tiles, output.with_name(f".{output.stem}.mosaic.vrt"))),)
 
 
 def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probability: Path | None) -> Jobs:
@@ -66,7 +65,7 @@ def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probabilit
     if output.suffix.lower() in VECTOR_SUFFIXES and not output.is_dir():
         if len(scenes) > 1:
             raise InputError(f"{len(scenes)} scenes cannot go into the one file {output}; give a folder with -o")
-        return Jobs([Job(scenes[0], output, mask, probability)])
+        return Jobs([SceneTask(scenes[0], output, mask, probability)])
     if output.suffix and not output.is_dir():
         known = ", ".join(VECTOR_SUFFIXES)
         raise InputError(f"{output} has no known vector format; give a folder, or a file with one of {known}")
@@ -74,7 +73,7 @@ def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probabilit
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise InputError(f"several scenes are called {repeated[0]} and would become the same file; run them apart")
     jobs = [
-        Job(
+        SceneTask(
             scene,
             output / f"{name}.gpkg",
             mask and mask / f"{name}_mask.tif",
@@ -89,13 +88,21 @@ def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probabilit
     return Jobs(jobs, folders, output / LEDGER)
 
 
-def run_jobs(jobs: Jobs, predictor: Any, console: Console, overwrite: bool, options: dict[str, Any]) -> int:
+def run_jobs(
+    jobs: Jobs,
+    make_predictor: Callable[[], Any],
+    console: Console,
+    engine: str,
+    overwrite: bool,
+    options: dict[str, Any],
+) -> int:
     """Run every scene through a model.
 
     Args:
         jobs: Scenes and outputs.
-        predictor: The model.
+        make_predictor: Makes the model.
         console: Hears of the progress.
+        engine: `local` or `ray`.
         overwrite: Replace outputs that are there.
         options: Further arguments of `weft_geo.inference.predict_scene`.
 
@@ -107,44 +114,46 @@ def run_jobs(jobs: Jobs, predictor: Any, console: Console, overwrite: bool, opti
         RunError: All of several scenes failed; the ledger says why.
         WeftGeoError: The only scene failed.
     """
-    from weft_geo.inference import predict_scene
-
+    if jobs.ledger is None:
+        if engine != "local":
+            raise InputError("--engine ray is for many scenes; give a folder with -o")
+        (job,) = jobs.jobs
+        report = predict_scene(
+            job.scene,
+            make_predictor(),
+            job.objects,
+            job.mask,
+            job.probability,
+            overwrite=overwrite,
+            progress=console.progress,
+            **options,
+        )
+        return report.objects or 0
     for folder in jobs.folders:
         folder.mkdir(parents=True, exist_ok=True)
-    entries: list[dict[str, Any]] = []
-    for number, job in enumerate(jobs.jobs, start=1):
-        if len(jobs.jobs) > 1:
-            console.note(f"{number}/{len(jobs.jobs)} {job.scene}")
-        entry: dict[str, Any] = {"scene": job.scene, "status": "done", "outputs": [str(p) for p in job.outputs()]}
-        try:
-            report = predict_scene(
-                job.scene,
-                predictor,
-                objects=job.objects,
-                mask=job.mask,
-                probability=job.probability,
-                overwrite=overwrite,
-                progress=console.progress,
-                **options,
-            )
-            entry |= {"objects": report.objects, "windows": report.windows, "seconds": round(report.seconds, 3)}
-        except WeftGeoError as error:
-            if isinstance(error, InterruptedRunError) or jobs.ledger is None:
-                raise
-            entry |= {"status": "failed", "outputs": [], "error": str(error)}
-            console.warn(f"{job.scene} failed: {error}")
-        entries.append(entry)
-        if jobs.ledger is not None:
-            _write_ledger(jobs.ledger, entries)
+    ran: list[str] = []
+
+    def tell(entry: dict[str, Any]) -> None:
+        ran.append(entry["scene"])
+        if entry["status"] == "failed":
+            console.warn(f"{entry['scene']} failed: {entry['error']}")
+        else:
+            console.note(f"{len(ran)}/{len(jobs.jobs)} {entry['scene']}: {entry['objects']} objects")
+
+    entries = run_fleet(
+        jobs.jobs,
+        make_predictor,
+        jobs.ledger,
+        options,
+        engine=engine,
+        overwrite=overwrite,
+        progress=console.progress,
+        on_entry=tell,
+    )
+    if already := len(entries) - len(ran):
+        console.note(f"{already} of {len(entries)} scenes were done already")
     failed = sum(entry["status"] == "failed" for entry in entries)
     if failed:
         message = f"{failed} of {len(entries)} scenes failed; {jobs.ledger} says why"
         raise PartialRunError(message) if failed < len(entries) else RunError(message)
-    return sum(entry["objects"] for entry in entries)
-
-
-def _write_ledger(path: Path, entries: list[dict[str, Any]]) -> None:
-    """Replace the ledger, whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    return sum(entry["objects"] or 0 for entry in entries)

@@ -62,10 +62,10 @@ def exit_code(error: BaseException, console: Console) -> int:
             console.error(error.format_message())
             return WRONG_INPUT
         case KeyboardInterrupt() | click.Abort():
-            console.error("interrupted; nothing half-written is left")
+            console.error(_with_notes("interrupted; nothing half-written is left", error))
             return INTERRUPTED
         case InterruptedRunError():
-            console.error(str(error))
+            console.error(_with_notes(str(error), error))
             return INTERRUPTED
         case PartialRunError():
             console.error(str(error))
@@ -74,7 +74,7 @@ def exit_code(error: BaseException, console: Console) -> int:
             console.error(str(error))
             return WRONG_INPUT
         case WeftGeoError():
-            console.error(str(error))
+            console.error(_with_notes(str(error), error))
             return FAILED
         case BrokenPipeError():  # the reader of our stdout has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -88,6 +88,11 @@ def exit_code(error: BaseException, console: Console) -> int:
         case _:
             console.error(f"unexpected {type(error).__name__}: {error}. This is a bug; weft-geo -v … shows where")
             return FAILED
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    """The message, and what the library has added to the error on its way."""
+    return "; ".join([message.rstrip("."), *getattr(error, "__notes__", [])])
 
 
 class Application(click.Group):

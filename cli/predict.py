@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,32 @@ from .progress import Console
 @crs_option
 @click.option("--mask", type=click.Path(path_type=Path), help="Also write the classes as a GeoTIFF.")
 @click.option("--probability", type=click.Path(path_type=Path), help="Also write the probabilities x 255 as a GeoTIFF.")
+@click.option(
+    "--tta",
+    type=click.Choice(["none", "flips", "d4"]),
+    default="none",
+    show_default=True,
+    help="Average over mirrored (4 runs of the model) or also turned (8) windows.",
+)
+@click.option("--max-memory", metavar="4GB", help="Stay within it.  [default: half of what is free for buffers]")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Threads beside the model's.  [default: chosen]"
+)
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    help="Go on from where the same run was stopped, or start anew.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Run several scenes one after the other here, or at once on a Ray cluster.",
+)
 @overwrite_option
+@click.option("--mosaic", is_flag=True, help="Take all SCENEs as the tiles of one; later ones cover earlier ones.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and the memory it would take; write nothing.")
 @progress_option
 @click.pass_obj
@@ -66,28 +92,40 @@ def predict(
     precision: str,
     mask: Path | None,
     probability: Path | None,
+    engine: str,
     overwrite: bool,
+    mosaic: bool,
     dry_run: bool,
     **options: Any,
 ) -> None:
     """Find the objects of SCENE and write them as polygons.
 
     With several scenes -o, --mask and --probability are folders: scene.tif becomes scene.gpkg, and ledger.json
-    lists how each scene went. A scene that fails does not stop the others; the exit code is 3 then.
+    lists how each scene went. A scene that fails does not stop the others; the exit code is 3 then. Run again, only
+    the scenes that are not done are run.
+
+    A run that was stopped or killed goes on where it was when the same command is given again.
     """
     from weft_geo.inference import load_predictor
 
-    from .jobs import plan_jobs, run_jobs
+    from .jobs import as_one_scene, plan_jobs, run_jobs
 
+    if mosaic:
+        scenes = as_one_scene(scenes, output)
     jobs = plan_jobs(scenes, output, mask, probability)
     if not dry_run:
         jobs.check(overwrite)
     began = time.perf_counter()
-    predictor = load_predictor(model, device, precision)
+    load = partial(load_predictor, model, device, precision)
     if dry_run:
+        predictor = load()
         _print_plans(console, scenes, predictor, mask is not None, probability is not None, options)
+        if mosaic:
+            Path(scenes[0]).unlink()
         return
-    found = run_jobs(jobs, predictor, console, overwrite, options)
+    found = run_jobs(jobs, load, console, engine, overwrite, options)
+    if mosaic:
+        Path(scenes[0]).unlink()
     console.note(f"{found} objects → {output} ({time.perf_counter() - began:.1f} s)")
 
 
@@ -99,7 +137,8 @@ def _print_plans(
     from weft_geo.vector import VectorOptions
 
     planned = {key: options[key] for key in ("window", "overlap", "batch_size", "bands", "crs", "gsd", "aoi")}
-    vector = {key: value for key, value in options.items() if key not in planned}
+    planned |= {key: options[key] for key in ("max_memory", "workers")}
+    vector = {key: value for key, value in options.items() if key not in (*planned, "tta", "resume")}
     VectorOptions(**(vector | {"threshold": options["threshold"] or predictor.contract.threshold}))
     for scene in scenes:
         plan = plan_scene(scene, predictor, mask=mask, probability=probability, **planned)
@@ -107,7 +146,8 @@ def _print_plans(
             f"{plan.scene}: {plan.height} × {plan.width} px of {plan.pixel} in {plan.crs}, "
             f"bands {','.join(map(str, plan.bands))}\n"
             f"  model {plan.model} on {predictor.device}: {plan.windows} windows of "
-            f"{plan.window[0]} × {plan.window[1]} px sharing {plan.overlap}, {plan.batch_size} at once\n"
+            f"{plan.window[0]} × {plan.window[1]} px sharing {plan.overlap}, {plan.batch_size} at once"
+            f"{f', in {plan.blocks} blocks of columns' if plan.blocks > 1 else ''}\n"
             f"  memory about {plan.memory_bytes / 2**20:.0f} MiB"
         )
         for warning in plan.warnings:

@@ -9,6 +9,7 @@
     │   ├── CheckpointError                  a checkpoint or model file is not what its name says
     │   ├── UnknownNameError (LookupError)   a name that is not known; the message lists the known ones
     │   ├── OutputExistsError (FileExistsError)   an output is already there and may not be overwritten
+    │   ├── OutputBusyError                  another run is writing that output at this moment
     │   └── MissingExtraError (ImportError)  an optional dependency is needed; the message says which extra brings it
     └── RunError (RuntimeError)              the input was fine, and the run failed all the same
         ├── PartialRunError                  some of the work is done, and a ledger lists what failed
@@ -58,6 +59,10 @@ class UnknownNameError(InputError, LookupError):
 
 class OutputExistsError(InputError, FileExistsError):
     """An output is already there and may not be overwritten."""
+
+
+class OutputBusyError(InputError):
+    """Another run is writing an output."""
 
 
 class MissingExtraError(InputError, ImportError):

@@ -108,7 +108,14 @@ def test_several_scenes_go_to_a_folder_with_a_ledger(run, scene, model, tmp_path
     assert [(entry["status"], entry["objects"]) for entry in ledger] == [("done", 2), ("done", 3)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.gpkg", "b.gpkg", "ledger.json"]
     assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["a_mask.tif", "b_mask.tif"]
-    assert "already there" in predict(run, *scenes, "-o", "out", model=model, code=2).stderr
+    again = predict(run, *scenes, "-o", "out", "--mask", "masks", model=model).stderr
+    assert "2 of 2 scenes were done already" in again
+    other = predict(run, *scenes, "-o", "out", "--min-area-m2", "1", model=model, code=2).stderr
+    assert "out/a.gpkg and 1 more are already there" in other
+    (tmp_path / "out" / "b.gpkg").unlink()
+    again = predict(run, *scenes, "-o", "out", model=model).stderr
+    assert "1 of 2 scenes were done already" in again
+    assert (tmp_path / "out" / "b.gpkg").exists()
 
 
 def test_a_scene_that_fails_does_not_stop_the_others(run, scene, model, tmp_path):
@@ -135,3 +142,24 @@ def test_all_scenes_failing_is_a_failure(run, model):
 )
 def test_outputs_that_do_not_suit_the_scenes(run, model, words, message):
     assert message in predict(run, *words, model=model, code=2).stderr
+
+
+def test_tiles_as_one_scene(run, scene, model, tmp_path):
+    left = scene(squares=2, name="left.tif")
+    with rasterio.open(left) as dataset:
+        place = dataset.transform @ rasterio.Affine.translation(dataset.width, 0)
+    right = scene(squares=3, name="right.tif", transform=place)
+    predict(run, left, right, "--mosaic", "-o", "o.gpkg", "--mask", "m.tif", model=model)
+    assert len(geopandas.read_file(tmp_path / "o.gpkg")) == 5
+    with rasterio.open(tmp_path / "m.tif") as mask, rasterio.open(left) as one, rasterio.open(right) as two:
+        assert mask.width == one.width + two.width
+    assert not list(tmp_path.glob(".*"))
+    assert "give a file with -o" in predict(run, left, right, "--mosaic", "-o", "out", model=model, code=2).stderr
+
+
+def test_averaging_and_limits_of_memory(run, scene, model, tmp_path):
+    options = ("--tta", "d4", "--workers", 1, "--max-memory", "4GB", "--no-resume")
+    predict(run, scene(squares=2), "-o", "o.gpkg", *options, model=model)
+    assert len(geopandas.read_file(tmp_path / "o.gpkg")) == 2
+    assert "needs at least" in predict(run, scene(), "-o", "p.gpkg", "--max-memory", "1MB", model=model, code=2).stderr
+    assert "such as 4GB" in predict(run, scene(), "-o", "p.gpkg", "--max-memory", "big", model=model, code=2).stderr

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
+from pyproj import Transformer
 
 from weft_geo.errors import CrsError, InputError, VectorError
 from weft_geo.geo.aoi import read_aoi
@@ -77,3 +78,13 @@ def test_refuses_what_is_no_area(info: RasterInfo, tmp_path: Path) -> None:
     (tmp_path / "area.prj").unlink()
     with pytest.raises(CrsError, match=r"area\.shp has no CRS"):
         read_aoi(tmp_path / "area.shp", info)
+
+
+def test_a_box_in_another_crs(info: RasterInfo) -> None:
+    here = read_aoi("500010,4999980,500020,4999995", info)
+    there = Transformer.from_crs("EPSG:32633", "EPSG:4326", always_xy=True)
+    west, south, east, north = there.transform_bounds(500010, 4999980, 500020, 4999995)
+    box = read_aoi(f"{west},{south},{east},{north},EPSG:4326", info)
+    assert shapely.hausdorff_distance(box.geometry, here.geometry) < 0.1
+    with pytest.raises(CrsError, match="EPSG:nonsense"):
+        read_aoi("0,0,1,1,EPSG:nonsense", info)

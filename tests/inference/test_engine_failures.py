@@ -52,7 +52,9 @@ def test_a_run_that_stops_half_way_leaves_nothing_and_spares_what_was_there(
     (tmp_path / "m.tif").write_text("old")
     outputs = {"objects": tmp_path / "o.gpkg", "mask": tmp_path / "m.tif", "probability": tmp_path / "p.tif"}
     with pytest.raises(error):
-        predict_scene(scene, CallablePredictor(stop, ModelContract(window=64, overlap=0)), **outputs, overwrite=True)
+        predict_scene(
+            scene, CallablePredictor(stop, ModelContract(window=64, overlap=0)), **outputs, overwrite=True, batch_size=1
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tif", "scene.tif"]
     assert (tmp_path / "m.tif").read_text() == "old"
 

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
 
 from weft_geo.errors import ContractError, CrsError, InputError
 from weft_geo.inference import CallablePredictor, plan_scene, predict_scene
+from weft_geo.inference import plan as plan_module
+from weft_geo.inference.memory import parse_memory
 
 MakeRaster = Callable[..., Path]
 Oracle = Callable[..., CallablePredictor]
@@ -52,9 +56,9 @@ import numpy as np
 from weft_geo.inference import CallablePredictor, ModelContract, plan_scene, predict_scene
 
 predictor = CallablePredictor(lambda images: images[:, :1] / np.float32(255), ModelContract(threshold=1.0))
-scene, mask = sys.argv[1:]
+scene, objects, mask = sys.argv[1:]
 plan = plan_scene(scene, predictor, mask=True)
-report = predict_scene(scene, predictor, mask=mask)
+report = predict_scene(scene, predictor, objects, mask)
 print(plan.memory_bytes, report.peak_memory_bytes)
 """
 
@@ -62,6 +66,45 @@ print(plan.memory_bytes, report.peak_memory_bytes)
 @pytest.mark.skipif(sys.platform == "win32", reason="the peak is not known there")
 def test_the_memory_estimate_is_honest(make_raster: MakeRaster, tmp_path: Path) -> None:
     scene = make_raster(200, bands=3, height=1100, width=8192, tiled=True, compress="deflate")
-    command = [sys.executable, "-c", MEASURE, scene, tmp_path / "mask.tif"]
+    command = [sys.executable, "-c", MEASURE, scene, tmp_path / "objects.gpkg", tmp_path / "mask.tif"]
     estimate, peak = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert peak == pytest.approx(estimate, rel=0.25)
+
+
+def test_a_scene_too_wide_for_the_memory_is_worked_on_in_blocks(
+    make_raster: MakeRaster, oracle: Oracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "_measure_model", lambda predictor, job: 0)
+    scene = make_raster(height=300, width=16000)
+    contract: dict[str, Any] = {"window": 256, "overlap": 64}
+    fixed: dict[str, Any] = {"batch_size": 1}
+    whole = plan_scene(scene, oracle(**contract), **fixed)
+    assert whole.blocks == 1
+    tight = whole.memory_bytes - (20 << 20)
+    plan = plan_scene(scene, oracle(**contract), max_memory=tight, **fixed)
+    assert plan.blocks > 1
+    assert plan.memory_bytes <= tight
+    one = predict_scene(scene, oracle(**contract), probability=tmp_path / "one.tif")
+    arguments = fixed | {"probability": tmp_path / "many.tif", "max_memory": tight}
+    many = predict_scene(scene, oracle(**contract), **arguments)
+    assert many.windows > one.windows
+    with rasterio.open(tmp_path / "one.tif") as first, rasterio.open(tmp_path / "many.tif") as second:
+        np.testing.assert_array_equal(first.read(), second.read())
+
+
+def test_memory_that_cannot_be_enough_is_refused(make_raster: MakeRaster, oracle: Oracle) -> None:
+    with pytest.raises(InputError, match=r"needs at least \d+ MiB with this model, .*--max-memory is 1 MiB"):
+        plan_scene(make_raster(), oracle(), max_memory="1MB")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4GB", 4 << 30), ("500 MiB", 500 << 20), ("1.5g", 3 << 29), (4096, 4096), ("7kb", 7 << 10)]
+)
+def test_amounts_of_memory(text: str | int, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["much", "-4GB", "4XB", "0", ""])
+def test_amounts_that_are_none(text: str) -> None:
+    with pytest.raises(InputError, match="memory must be an amount such as 4GB"):
+        parse_memory(text)

@@ -11,11 +11,14 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from pyproj import Transformer
+from rasterio.crs import CRS
 from rasterio.features import geometry_mask
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from weft_geo.errors import CrsError, InputError, VectorError
+from weft_geo.geo.ground import parse_crs
 from weft_geo.geo.raster import RasterInfo
 
 Box = tuple[float, float, float, float]
@@ -39,20 +42,21 @@ class AreaOfInterest:
     height: int
     width: int
 
-    def mask(self, top: int, height: int) -> NDArray[np.bool_]:
+    def mask(self, top: int, height: int, left: int = 0, width: int | None = None) -> NDArray[np.bool_]:
         """Pixels whose centre lies inside.
 
         Args:
             top: First row, counted from the area's own top.
             height: Rows.
+            left: First column, counted from the area's own left.
+            width: Columns; None means all.
 
         Returns:
-            ``[height, self.width]``.
+            ``[height, width]``.
         """
-        corner = Affine.translation(self.left, self.top + top)
-        inside: NDArray[np.bool_] = geometry_mask(
-            [self.geometry], out_shape=(height, self.width), transform=corner, invert=True
-        )
+        corner = Affine.translation(self.left + left, self.top + top)
+        shape = (height, self.width if width is None else width)
+        inside: NDArray[np.bool_] = geometry_mask([self.geometry], out_shape=shape, transform=corner, invert=True)
         return inside
 
 
@@ -60,7 +64,8 @@ def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
     """Reads an area of interest and places it on a scene's grid.
 
     Args:
-        aoi: A vector file in any CRS, or a box ``minx,miny,maxx,maxy`` in the scene's CRS.
+        aoi: A vector file in any CRS, or a box ``minx,miny,maxx,maxy`` in the scene's CRS; ``,EPSG:n`` behind it says
+            that it is in another.
         info: The grid, with a CRS.
 
     Raises:
@@ -69,7 +74,7 @@ def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
         CrsError: If the file names no CRS.
     """
     box = _parse_box(aoi)
-    area = shapely.box(*box) if box is not None else _read_polygons(str(aoi), info)
+    area = _read_polygons(str(aoi), info) if box is None else _place(shapely.box(*box[0]), box[1], info)
     inverse = ~info.transform
     pixels = affine_transform(area, [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f])
     pixels = shapely.intersection(pixels, shapely.box(0, 0, info.width, info.height))
@@ -80,19 +85,21 @@ def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
     return AreaOfInterest(pixels, top, left, math.ceil(max_row) - top, math.ceil(max_col) - left)
 
 
-def _parse_box(aoi: str | Path | Box) -> Box | None:
+def _parse_box(aoi: str | Path | Box) -> tuple[Box, CRS | None] | None:
     if isinstance(aoi, Path):
         return None
     parts = aoi.split(",") if isinstance(aoi, str) else list(aoi)
-    if isinstance(aoi, str) and (len(parts) != 4 or Path(aoi).exists()):
+    if isinstance(aoi, str) and (len(parts) not in (4, 5) or Path(aoi).exists()):
         return None
     try:
-        min_x, min_y, max_x, max_y = (float(part) for part in parts)
+        min_x, min_y, max_x, max_y = (float(part) for part in parts[:4])
     except ValueError as error:
-        raise InputError(f"aoi must be a file or minx,miny,maxx,maxy in the scene's CRS, got {aoi!r}") from error
+        raise InputError(
+            f"aoi must be a file or minx,miny,maxx,maxy in the scene's CRS, or with a CRS behind it, got {aoi!r}"
+        ) from error
     if not (min_x < max_x and min_y < max_y):
         raise InputError(f"aoi must be minx,miny,maxx,maxy with min below max, got {aoi!r}")
-    return min_x, min_y, max_x, max_y
+    return (min_x, min_y, max_x, max_y), parse_crs(str(parts[4])) if len(parts) == 5 else None
 
 
 def _read_polygons(path: str, info: RasterInfo) -> BaseGeometry:
@@ -108,8 +115,18 @@ def _read_polygons(path: str, info: RasterInfo) -> BaseGeometry:
         raise VectorError(f"{path} holds no polygons, so it is no area of interest")
     if layer.crs is None:
         raise CrsError(f"{path} has no CRS; give it one, or give the area as minx,miny,maxx,maxy in the scene's CRS")
-    if not layer.crs.equals(info.required_crs.to_wkt()):
-        # A long straight edge in one CRS is a curve in another.
-        longest = max(shapes.total_bounds[2] - shapes.total_bounds[0], shapes.total_bounds[3] - shapes.total_bounds[1])
-        shapes = shapes.segmentize(longest / 100).to_crs(info.required_crs.to_wkt())
-    return shapely.make_valid(shapely.union_all(shapely.make_valid(shapes.to_numpy())))
+    whole = shapely.union_all(shapely.make_valid(shapes.to_numpy()))
+    return shapely.make_valid(_place(whole, CRS.from_wkt(layer.crs.to_wkt()), info))
+
+
+def _place(area: BaseGeometry, crs: CRS | None, info: RasterInfo) -> BaseGeometry:
+    """An area in the CRS of a grid; None says that it is in that one already."""
+    if crs is None or crs == info.required_crs:
+        return area
+    # A long straight edge in one CRS is a curve in another.
+    left, bottom, right, top = area.bounds
+    change = Transformer.from_crs(crs.to_wkt(), info.required_crs.to_wkt(), always_xy=True)
+    return shapely.transform(
+        shapely.segmentize(area, max(right - left, top - bottom) / 100),
+        lambda xy: np.column_stack(change.transform(xy[:, 0], xy[:, 1])),
+    )

@@ -6,7 +6,6 @@ first (https://gdal.org/drivers/raster/cog.html); a rename puts it in place.
 
 from __future__ import annotations
 
-import secrets
 import warnings
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +49,7 @@ class CogWriter:
     """A uint8 Cloud Optimized GeoTIFF under way.
 
     Use as a context manager: ``write`` rows in order, then ``finish``, then ``commit``. Leaving without ``commit``
-    leaves nothing behind.
+    leaves nothing behind. One writer a path at a time.
 
     Args:
         path: The output, ``.tif`` or ``.tiff``.
@@ -80,7 +79,7 @@ class CogWriter:
         tags: dict[str, str],
     ) -> None:
         self.path = path
-        self._token = f".{path.stem}.{secrets.token_hex(4)}"
+        self._token = f".{path.name}.making"
         self._profile: dict[str, Any] = {
             "driver": "GTiff",
             "count": bands,
@@ -115,6 +114,7 @@ class CogWriter:
         return (bands + 1) * BLOCK * width + FINISHING_BYTES
 
     def __enter__(self) -> Self:
+        self._clean()  # what a killed run has left
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             try:

@@ -83,7 +83,7 @@ def parse_crs(crs: str | CRS) -> CRS:
     """
     try:
         return CRS.from_user_input(crs)
-    except RasterioCRSError as error:
+    except (RasterioCRSError, ValueError) as error:  # EPSG:x is the latter
         raise CrsError(f"{crs!r} is not a CRS; give one as EPSG:n or WKT") from error
 
 

@@ -102,30 +102,39 @@ class Normalizer:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def __call__(
+        self, values: NDArray[Any], valid: NDArray[np.bool_], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Normalises one rectangle.
 
         Args:
             values: ``[C, h, w]`` as stored.
             valid: ``[h, w]``; other pixels become 0, which is the mean.
+            out: float32 ``[C, h, w]`` to write to; None makes one.
 
         Returns:
             float32 ``[C, h, w]``.
         """
         # 24 bits of a float32 hold any 16-bit value; wider types lose their offset unless it is taken off first.
-        working = np.dtype(np.float32 if values.dtype.itemsize <= 2 else np.float64)
-        normal = np.empty(values.shape, np.float32)
+        narrow = values.dtype.itemsize <= 2
+        normal = np.empty(values.shape, np.float32) if out is None else out
         bands = zip(self.low, self.high, self.mean, self.std, strict=True)
         for band, (low, high, mean, std) in enumerate(bands):
-            scaled = values[band].astype(working)
+            scaled = normal[band] if narrow else np.empty(values.shape[1:], np.float64)
             with np.errstate(invalid="ignore", over="ignore"):
-                scaled -= low
-                scaled *= 255 / (high - low)
-                np.clip(scaled, 0, 255, out=scaled)
-                scaled -= mean
-                scaled /= std
-            normal[band] = scaled
-        normal[:, ~valid] = 0
+                if values.dtype == np.uint8 and (low, high) == (0, 255):  # on 0..255 as it is
+                    np.subtract(values[band], np.float32(mean), out=scaled, dtype=np.float32)
+                else:
+                    np.subtract(values[band], scaled.dtype.type(low), out=scaled, dtype=scaled.dtype)
+                    scaled *= 255 / (high - low)
+                    np.clip(scaled, 0, 255, out=scaled)
+                    scaled -= mean
+                if std != 1:
+                    scaled /= std
+            if not narrow:
+                normal[band] = scaled
+        if not valid.all():
+            normal[:, ~valid] = 0
         return normal
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from rasterio.windows import Window
 
 from weft_geo.errors import CrsError, RasterError, RunError
 from weft_geo.geo.ground import PixelSize, Resampling, measure_pixel, parse_crs
+from weft_geo.geo.remote import NETWORK_OPTIONS, is_remote, patiently
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,8 @@ class Raster:
     def resampled(self, change: Resampling) -> Iterator[Raster]:
         """The same raster on another grid: same CRS, same extent, larger or smaller pixels.
 
-        Averages when pixels grow, interpolates bilinearly when they shrink; invalid pixels take no part.
+        Averages when pixels grow, interpolates bilinearly when they shrink; invalid pixels take no part. Starts from
+        the smallest overview that is not coarser than the new pixels, so that no more is read than needed.
         """
         info = self.info
         height, width = change.size(info.height, info.width)
@@ -194,22 +196,43 @@ class Raster:
         if not self._all_valid and "alpha" not in info.colors:
             options["add_alpha"] = True
         kernel = Kernel.average if change.coarser else Kernel.bilinear
-        with WarpedVRT(
-            self._dataset,
-            src_crs=crs,
-            crs=crs,
-            transform=transform,
-            height=height,
-            width=width,
-            resampling=kernel,
-            **options,
-        ) as grid:
+        with (
+            self._overview(min(change.down, change.across)) as dataset,
+            WarpedVRT(
+                dataset,
+                src_crs=crs,
+                crs=crs,
+                transform=transform,
+                height=height,
+                width=width,
+                resampling=kernel,
+                **options,
+            ) as grid,
+        ):
             yield Raster(grid, _describe(grid, info.path, crs))
+
+    @contextmanager
+    def _overview(self, factor: float) -> Iterator[Any]:
+        """The dataset of the smallest overview that is decimated by at most ``factor``, or the raster's own."""
+        fine = [level for level, decimation in enumerate(self.info.overviews) if decimation <= factor]
+        if not fine:
+            yield self._dataset
+            return
+        try:
+            overview = rasterio.open(self.info.path, overview_level=fine[-1])
+        except RasterioIOError:  # some formats list overviews that cannot be opened alone
+            yield self._dataset
+            return
+        with overview:
+            yield overview
 
     def _read(self, bands: tuple[int, ...], window: Window, shape: tuple[int, int] | None = None) -> NDArray[Any]:
         try:
-            values: NDArray[Any] = self._dataset.read(
-                list(bands), window=window, out_shape=None if shape is None else (len(bands), *shape)
+            values: NDArray[Any] = patiently(
+                lambda: self._dataset.read(
+                    list(bands), window=window, out_shape=None if shape is None else (len(bands), *shape)
+                ),
+                self.info.path,
             )
         except RasterioError as error:
             raise self._unreadable(window, error) from error
@@ -220,7 +243,7 @@ class Raster:
             mask: NDArray[np.bool_] = self._read((self._alpha_band,), window, shape)[0] != 0
             return mask
         try:
-            mask = self._dataset.dataset_mask(window=window, out_shape=shape) != 0
+            mask = patiently(lambda: self._dataset.dataset_mask(window=window, out_shape=shape), self.info.path) != 0
         except RasterioError as error:
             raise self._unreadable(window, error) from error
         return mask
@@ -246,13 +269,16 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
         CrsError: If ``crs`` is not a CRS.
     """
     override = None if crs is None else parse_crs(crs)
+    stack = ExitStack()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
+            network = rasterio.Env(**NETWORK_OPTIONS) if is_remote(str(path)) else nullcontext()
+            stack.enter_context(network)
+            dataset = stack.enter_context(patiently(lambda: rasterio.open(path), str(path)))
     except RasterioIOError as error:
         raise _not_opened(path, error) from error
-    with dataset:
+    with stack:
         if dataset.count == 0:
             raise RasterError(f"{path} holds no bands itself but {len(dataset.subdatasets)} rasters; give one of those")
         if np.issubdtype(np.dtype(dataset.dtypes[0]), np.complexfloating):

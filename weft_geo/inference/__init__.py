@@ -1,12 +1,15 @@
 """Scene in, layers out: windows, predictors, blending, and the engine that joins them. No torch.
 
-Modules, in the order of their dependence: memory, interrupts, blending, backends (and onnx_backend, torch_backend),
-strips, plan, layers, engine.
+Modules, in the order of their dependence: memory, interrupts, lock, stages, columns, blending, backends (and
+onnx_backend, torch_backend), augment, strips, plan, rows, journal, layers, run, engine, ledger,
+ray_engine, fleet.
 """
 
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference.backends import CallablePredictor, Predictor, load_predictor
 from weft_geo.inference.engine import PredictReport, predict_scene
+from weft_geo.inference.fleet import run_fleet
+from weft_geo.inference.ledger import SceneTask, run_scene
 from weft_geo.inference.plan import ScenePlan, plan_scene
 
 __all__ = [
@@ -15,7 +18,10 @@ __all__ = [
     "PredictReport",
     "Predictor",
     "ScenePlan",
+    "SceneTask",
     "load_predictor",
     "plan_scene",
     "predict_scene",
+    "run_fleet",
+    "run_scene",
 ]

@@ -54,6 +54,8 @@ class CallablePredictor:
         contract: What it expects and gives.
         fixed_size: It takes nothing but square windows of ``contract.window`` pixels. Else short sides of small scenes
             are padded to ``contract.multiple_of`` only.
+        sha256: Tells this function from any other, for provenance. A run of a function without it cannot be resumed:
+            nothing could say whether what is there came from the same one.
     """
 
     def __init__(
@@ -62,10 +64,11 @@ class CallablePredictor:
         contract: ModelContract,
         *,
         fixed_size: bool = False,
+        sha256: str = "",
     ) -> None:
         self.contract = contract
         self.name = contract.name or getattr(function, "__name__", type(function).__name__)
-        self.sha256 = ""
+        self.sha256 = sha256
         self.device = "cpu"
         self.fixed_size = fixed_size
         self._function = function

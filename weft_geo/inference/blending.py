@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft_geo.geo.windows import WindowAxis, WindowGrid
+from weft_geo.inference.columns import ColumnBlock
 
 UNIT = 128
 """Sum of the weights along one axis."""
@@ -54,21 +55,26 @@ class RollingBand:
 
     Args:
         grid: The windows.
+        block: The columns to blend.
         classes: Number of classes, K.
     """
 
-    def __init__(self, grid: WindowGrid, classes: int) -> None:
+    def __init__(self, grid: WindowGrid, block: ColumnBlock, classes: int) -> None:
         self._grid = grid
+        self._block = block
         self._row_weights = axis_weights(grid.rows)
         self._col_weights = axis_weights(grid.cols)
-        self._sums = np.zeros((classes, grid.rows.inside, grid.cols.length), np.uint32)
+        self._sums = np.zeros((classes, grid.rows.inside, block.width), np.uint32)
         self._row = 0
+        self._weights: dict[bytes, NDArray[np.uint32]] = {}
+        self._work = np.empty((classes, grid.rows.inside, grid.cols.inside), np.float32)
+        self._levels = np.empty(self._work.shape, np.uint32)
 
     @staticmethod
-    def bytes_needed(grid: WindowGrid, classes: int) -> int:
-        """Bytes the band holds, the rows being emitted (levels and float32) included."""
+    def bytes_needed(grid: WindowGrid, width: int, classes: int) -> int:
+        """Bytes the band holds, and those of two lots of finished rows and of one while it is made."""
         finished = max(grid.rows.finished(i) - start for i, start in enumerate(grid.rows.starts))
-        return classes * grid.cols.length * (4 * grid.rows.inside + 8 * finished)
+        return classes * width * (4 * grid.rows.inside + (4 + 3 * 2) * finished)
 
     def add(self, col: int, probability: NDArray[np.float32]) -> None:
         """Adds one window of the current row of windows.
@@ -78,23 +84,53 @@ class RollingBand:
             probability: float ``[K, h, w]`` in [0, 1], at least as large as the part of the window in the raster.
         """
         rows, cols = self._grid.rows, self._grid.cols
-        left = cols.starts[col]
-        inside = probability[:, : rows.inside, : cols.inside]
-        levels = np.rint(np.clip(inside, 0, 1) * np.float32(LEVELS)).astype(np.uint32)
-        weight = self._row_weights[self._row][:, None] * self._col_weights[col][None, :]
-        self._sums[:, :, left : left + cols.inside] += levels * weight
+        left = cols.starts[col] - self._block.origin
+        work, levels = self._work, self._levels
+        np.clip(probability[:, : rows.inside, : cols.inside], 0, 1, out=work)
+        work *= np.float32(LEVELS)
+        np.rint(work, out=work)
+        levels[:] = work
+        levels *= self._weight(col)
+        self._sums[:, :, left : left + cols.inside] += levels
 
-    def finish_row(self) -> NDArray[np.float32]:
+    def finish_row(self) -> NDArray[np.uint16]:
         """Ends the current row of windows.
 
         Returns:
-            float32 ``[K, rows, width]`` probabilities of the rows that no later window touches, top first.
+            uint16 ``[K, rows, width]`` probabilities in units of 1 / ``LEVELS``: of the rows that no later window
+            touches, top first, and of the columns that the block owns.
         """
         rows = self._grid.rows
         count = rows.finished(self._row) - rows.starts[self._row]
-        levels = (self._sums[:, :count] + (UNIT * UNIT // 2)) // (UNIT * UNIT)
+        sums = self._sums[:, :count, self._block.owned] + np.uint32(UNIT * UNIT // 2)
+        sums //= np.uint32(UNIT * UNIT)
         kept = rows.inside - count
         self._sums[:, :kept] = self._sums[:, count:]
         self._sums[:, kept:] = 0
         self._row += 1
-        return levels.astype(np.float32) / np.float32(LEVELS)
+        self._weights.clear()
+        return sums.astype(np.uint16)
+
+    def carry(self) -> NDArray[np.uint32]:
+        """What the windows so far have added to the rows that are not finished: right after ``finish_row``."""
+        rows = self._grid.rows
+        kept = rows.finished(self._row - 1) - rows.starts[self._row - 1]
+        return self._sums[:, : rows.inside - kept].copy()
+
+    def restore(self, row: int, carry: NDArray[np.uint32]) -> None:
+        """Takes up where another band was when ``carry`` was taken from it.
+
+        Args:
+            row: Rows of windows that were finished.
+            carry: What it gave.
+        """
+        self._row = row
+        self._sums[:, : carry.shape[1]] = carry
+
+    def _weight(self, col: int) -> NDArray[np.uint32]:
+        """The weights of a window; all windows but those at the sides have the same in a row."""
+        across = self._col_weights[col]
+        key = across.tobytes()
+        if key not in self._weights:
+            self._weights[key] = self._row_weights[self._row][:, None] * across[None, :]
+        return self._weights[key]

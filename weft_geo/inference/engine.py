@@ -1,42 +1,34 @@
 """One scene in, layers out: read → batch → model → blend → write, in one pass from top to bottom.
 
-Reading and normalising run in a thread of their own, a few batches ahead of the model. Nothing but a band of rows as
-high as a window is ever held, so memory does not grow with the scene's height.
+The caller's thread runs the model and nothing else; the other stages run in threads of their own behind bounded queues.
+Nothing but a band of rows as high as a window is ever held, so memory does not grow with the scene's height.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rasterio
-from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from weft_geo.errors import RunError
 from weft_geo.geo.aoi import Box
+from weft_geo.inference.augment import augment
 from weft_geo.inference.backends import Predictor
-from weft_geo.inference.blending import RollingBand
 from weft_geo.inference.interrupts import terminate_as_error
+from weft_geo.inference.journal import Journal
 from weft_geo.inference.layers import Layers, Outputs
+from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.memory import peak_memory_bytes
-from weft_geo.inference.plan import READ_AHEAD, Bands, SceneJob, open_job
-from weft_geo.inference.strips import Batch, StripReader, read_ahead
+from weft_geo.inference.plan import Bands, SceneJob, open_job
+from weft_geo.inference.run import Progress, Run
 from weft_geo.vector import VectorOptions
 from weft_geo.version import __version__
-
-Progress = Callable[[str, str, int, int, str], None]
-"""``(event, stage, done, total, message)``; event is ``start``, ``progress``, ``warning`` or ``done``."""
-
-
-ROUNDING = 1e-3
-"""How far outside of [0, 1] a probability may lie by rounding, in half precision above all; it is clipped."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +38,7 @@ class PredictReport:
     Attributes:
         objects: Objects written, or None if no objects were asked for.
         windows: Windows of the grid.
+        resumed: Those of them that an earlier run had finished.
         skipped: Those of them that hold no wanted pixel, and were not given to the model.
         seconds: Wall time of the whole run.
         model_seconds: Time inside the model.
@@ -62,6 +55,7 @@ class PredictReport:
 
     objects: int | None
     windows: int
+    resumed: int
     skipped: int
     seconds: float
     model_seconds: float
@@ -91,6 +85,10 @@ def predict_scene(
     gsd: str | float = "auto",
     aoi: str | Path | Box | None = None,
     overwrite: bool = False,
+    max_memory: str | int | None = None,
+    workers: int | None = None,
+    tta: str = "none",
+    resume: bool = True,
     progress: Progress | None = None,
     **vector_options: Any,
 ) -> PredictReport:
@@ -115,11 +113,18 @@ def predict_scene(
             never, a number always, to that many metres per pixel.
         aoi: A vector file in any CRS, or ``minx,miny,maxx,maxy`` in the scene's CRS; the rest is left out.
         overwrite: Replace outputs that are there already.
+        max_memory: Memory that the process may take, in bytes or as ``"4GB"``. Batches become smaller, then the scene
+            is worked on in blocks of columns until it fits; None lets the buffers take half of what is free.
+        workers: Threads that decode, normalise and cut windows; None chooses for the machine.
+        tta: Test-time augmentation: ``none``, ``flips`` (4 runs of the model) or ``d4`` (8), see ``Augmented``.
+        resume: Go on from where a run of the same model over the same scene into these outputs was stopped. Needs a
+            model with a SHA-256. False starts anew.
         progress: Is told how far the run is.
         **vector_options: ``outline``, ``min_area_m2`` … of ``weft_geo.vector.VectorOptions``.
 
     Raises:
         InputError: Or one of its leaves: scene, model, arguments and outputs do not fit each other.
+        OutputBusyError: Another run is writing one of the outputs.
         RunError: The scene could not be read to its end, the model failed, or an output could not be written.
         InterruptedRunError: The process was asked to terminate.
     """
@@ -128,8 +133,10 @@ def predict_scene(
     threshold = predictor.contract.threshold if threshold is None else threshold
     options = VectorOptions(threshold=threshold, **vector_options)
     outputs = Outputs.check(scene, objects, mask, probability, overwrite)
+    predictor = augment(predictor, tta)
     with (
         terminate_as_error(),
+        lock_outputs(outputs.paths),
         open_job(
             scene,
             predictor,
@@ -140,21 +147,35 @@ def predict_scene(
             crs=crs,
             gsd=gsd,
             aoi=aoi,
+            max_memory=max_memory,
+            workers=workers,
+            rasters=(mask is not None, probability is not None),
         ) as job,
         rasterio.Env(GDAL_CACHEMAX=job.cache_bytes),
     ):
-        total = len(job.grid)
+        outputs.clear_away()
+        journal = Journal(outputs.paths[0], _identity(str(scene), predictor, job), resume)
+        total = job.windows
         tell("start", "predict", 0, total, f"{job.shape[0]} × {job.shape[1]} px, {total} windows")
-        for warning in job.warnings:
+        warnings = job.warnings
+        if journal.replaced:
+            warnings += ("what an earlier run had finished does not fit this one; it starts anew",)
+        for warning in warnings:
             tell("warning", "predict", 0, total, warning)
         provenance = _provenance(str(scene), predictor, job, options)
-        with Layers(outputs, job, predictor.contract.classes, options, overwrite, provenance) as layers:
-            run = _run(job, predictor, layers, tell)
+        with (
+            _keep_what_is_done(journal),
+            Layers(outputs, job, predictor.contract.classes, options, provenance) as layers,
+        ):
+            run = Run(job, predictor, layers, journal, tell)
+            run.run()
             tell("progress", "write", 0, 1, "")
+            journal.begin_publishing()
             layers.finish()
         report = PredictReport(
             objects=layers.objects,
             windows=total,
+            resumed=run.resumed,
             skipped=run.skipped,
             seconds=time.perf_counter() - began,
             model_seconds=run.model_seconds,
@@ -166,64 +187,49 @@ def predict_scene(
             object_pixels=layers.object_pixels,
             threshold=threshold,
             batch_size=job.batch_size,
-            warnings=job.warnings,
+            warnings=warnings,
         )
         found = "" if report.objects is None else f"{report.objects} objects"
         tell("done", "predict", total, total, found)
         return report
 
 
-@dataclass
-class _Count:
-    skipped: int = 0
-    model_seconds: float = 0.0
-    read_seconds: float = 0.0
+@contextmanager
+def _keep_what_is_done(journal: Journal) -> Iterator[None]:
+    """Leaves the journal behind if the block fails and there is something to go on from, and says so."""
+    try:
+        yield
+    except BaseException as error:
+        if journal.kept:
+            error.add_note("what is finished is kept; the same command goes on from there")
+        else:
+            journal.discard()
+        raise
+    journal.discard()
 
 
-def _run(job: SceneJob, predictor: Predictor, layers: Layers, tell: Progress) -> _Count:
-    reader = StripReader(job.raster, job.origin, job.grid, job.bands, job.normalizer, job.batch_size, job.aoi)
-    band = RollingBand(job.grid, len(predictor.contract.classes))
-    count, row, done, total = _Count(), 0, 0, len(job.grid)
-    with closing(read_ahead(iter(reader), READ_AHEAD)) as items:
-        for item in items:
-            if isinstance(item, Batch):
-                began = time.perf_counter()
-                probabilities = predictor(item.images)
-                count.model_seconds += time.perf_counter() - began
-                _check_answer(probabilities, item, row, job, predictor)
-                for col, probability in zip(item.cols, probabilities, strict=True):
-                    band.add(col, probability)
-                done += len(item.cols)
-            else:
-                layers.push(band.finish_row(), item.wanted)
-                row += 1
-                count.skipped += item.skipped
-                done += item.skipped
-            tell("progress", "predict", done, total, "")
-    count.read_seconds = reader.read_seconds
-    return count
-
-
-def _check_answer(
-    probabilities: NDArray[np.float32], batch: Batch, row: int, job: SceneJob, predictor: Predictor
-) -> None:
-    """Raises RunError unless the model answered one probability per class and pixel."""
-    expected = (len(batch.cols), len(predictor.contract.classes), *job.grid.shape)
-    fault, window = "", 0
-    if probabilities.shape != expected:
-        fault = f"answered {probabilities.shape}, expected {expected} (batch, classes, height, width)"
-    else:
-        low, high = probabilities.min(axis=(1, 2, 3)), probabilities.max(axis=(1, 2, 3))
-        right = (low >= -ROUNDING) & (high <= 1 + ROUNDING)  # false for NaN
-        window = int(right.argmin())
-        if not right.all():
-            fault = f"answered {low[window]:.4g} to {high[window]:.4g}, which are no probabilities"
-    if fault:
-        top, left = job.origin
-        top, left = top + job.grid.rows.starts[row], left + job.grid.cols.starts[batch.cols[window]]
-        raise RunError(
-            f"the model {predictor.name} {fault}, in the window at row {top}, column {left} of {job.raster.info.name}"
-        )
+def _identity(scene: str, predictor: Predictor, job: SceneJob) -> dict[str, Any] | None:
+    """Everything that the finished rows depend on; None if the model cannot be told from others."""
+    if not predictor.sha256:
+        return None
+    path = Path(scene)
+    stat = path.stat() if path.is_file() else None
+    info = job.raster.info
+    return {
+        "software": __version__,
+        "model": [predictor.sha256, predictor.device, predictor.contract.to_json()],
+        "scene": [str(path.absolute()) if stat else scene, stat and [stat.st_size, stat.st_mtime_ns]],
+        "raster": [info.height, info.width, info.dtype, list(info.transform), info.required_crs.to_wkt()],
+        "job": [
+            job.origin,
+            asdict(job.grid),
+            [asdict(block) for block in job.blocks],
+            job.bands,
+            asdict(job.normalizer),
+        ],
+        "aoi": job.aoi and job.aoi.geometry.wkb_hex,
+        "lot_rows": job.lot_rows,
+    }
 
 
 def _provenance(scene: str, predictor: Predictor, job: SceneJob, options: VectorOptions) -> dict[str, Any]:

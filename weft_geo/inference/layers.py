@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from weft_geo.errors import InputError
 from weft_geo.geo.cog import CogWriter, check_output
+from weft_geo.inference.blending import LEVELS
+from weft_geo.inference.journal import was_publishing
 from weft_geo.inference.plan import SceneJob
+from weft_geo.inference.rows import FinishedRows
 from weft_geo.vector import ObjectStream, VectorOptions
+from weft_geo.vector.source import mask_strip, probability_strip
 
 MASK_NODATA = 255
 """Value of a mask where the scene holds no image, or lies outside of the area of interest."""
@@ -50,6 +54,8 @@ class Outputs:
         paths = {name: Path(path) for name, path in given.items() if path is not None}
         if not paths:
             raise InputError("nothing is to be written; give at least one of objects, mask and probability")
+        # A run that was stopped while it put its outputs in place has left some; they are its own.
+        overwrite = overwrite or was_publishing(next(iter(paths.values())))
         places = [path.absolute() for path in paths.values()]
         if len(set(places)) < len(places):
             raise InputError(f"two outputs have the same path: {', '.join(map(str, paths.values()))}")
@@ -58,6 +64,17 @@ class Outputs:
                 raise InputError(f"{path} is the scene itself; write the {name} to another file")
             check_output(path, overwrite=overwrite, suffixes=None if name == "objects" else RASTER_SUFFIXES)
         return cls(paths.get("objects"), paths.get("mask"), paths.get("probability"))
+
+    @property
+    def paths(self) -> list[Path]:
+        """Those that are wanted; the journal lies beside the first."""
+        return [path for path in (self.objects, self.mask, self.probability) if path is not None]
+
+    def clear_away(self) -> None:
+        """Removes what a killed run has left beside the outputs. Only for who holds their locks."""
+        for path in self.paths:
+            for leftover in path.parent.glob(f".{path.name}.*.part"):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 class Layers:
@@ -70,7 +87,6 @@ class Layers:
         job: Grid and CRS of the layers.
         classes: Names of the classes.
         options: What makes an object.
-        overwrite: Replace what is there.
         provenance: How the layers came about.
 
     Attributes:
@@ -85,7 +101,6 @@ class Layers:
         job: SceneJob,
         classes: tuple[str, ...],
         options: VectorOptions,
-        overwrite: bool,
         provenance: dict[str, Any],
     ) -> None:
         self.objects: int | None = None
@@ -116,7 +131,7 @@ class Layers:
             **place,
         )
         self._stream = outputs.objects and ObjectStream(
-            outputs.objects, classes=classes, options=options, overwrite=overwrite, provenance=provenance, **place
+            outputs.objects, classes=classes, options=options, overwrite=True, provenance=provenance, **place
         )
 
     def __enter__(self) -> Self:
@@ -135,31 +150,28 @@ class Layers:
         with self._rasters:
             self._vectors.__exit__(kind, error, trace)
 
-    def push(self, probability: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
+    def push(self, rows: FinishedRows) -> None:
         """Appends finished rows.
-
-        Args:
-            probability: float32 ``[K, rows, width]``; set to 0 in place where not valid.
-            valid: ``[rows, width]``.
 
         Raises:
             RunError: If they cannot be written.
         """
-        probability *= valid
-        best = probability.max(axis=0) if len(probability) > 1 else probability[0]
-        is_object = (best >= self._threshold) & valid
-        self.valid_pixels += int(valid.sum())
-        self.object_pixels += int(is_object.sum())
+        levels, valid = rows.levels, rows.wanted
+        all_valid = bool(valid.all())
+        if not all_valid:
+            levels = levels * valid
+        strip = probability_strip(levels, self._threshold, LEVELS)
+        strip = strip if all_valid else mask_strip(strip, valid)
+        self.valid_pixels += int(np.count_nonzero(valid))
+        self.object_pixels += int(np.count_nonzero(strip.classes))
         if self._mask:
-            classes = is_object.astype(np.uint8)
-            if len(probability) > 1:
-                classes *= probability.argmax(axis=0).astype(np.uint8) + np.uint8(1)
-            classes[~valid] = MASK_NODATA
+            classes = strip.classes if all_valid else np.where(valid, strip.classes, np.uint8(MASK_NODATA))
             self._mask.write(classes[None], valid)
         if self._probability:
-            self._probability.write(np.rint(probability * 255).astype(np.uint8), valid)
+            rounded = (levels * np.uint32(255) + np.uint32(LEVELS // 2)) // np.uint32(LEVELS)
+            self._probability.write(rounded.astype(np.uint8), valid)
         if self._stream:
-            self._stream.push(probability, valid)
+            self._stream.push_strip(strip)
 
     def finish(self) -> None:
         """Completes every layer, then puts them in place.

@@ -1,9 +1,12 @@
-"""How much memory this process has taken."""
+"""How much memory this process has taken, and how much there is."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+
+from weft_geo.errors import InputError
 
 STATUS = Path("/proc/self/status")
 """Linux tells here; its getrusage would count the peak of the parent that started this process as our own."""
@@ -24,6 +27,34 @@ def peak_memory_bytes() -> int:
 def resident_memory_bytes() -> int:
     """The resident memory of this process now; its peak where the system tells only that."""
     return _read_status("VmRSS") if STATUS.exists() else peak_memory_bytes()
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that can be had without swapping, limits of a container included; None where the system does not tell."""
+    found = []
+    meminfo, limit, used = (
+        Path(name) for name in ("/proc/meminfo", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
+    )
+    if meminfo.exists() and (told := re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())):
+        found.append(int(told[1]) * 1024)
+    if limit.exists() and used.exists() and limit.read_text().strip().isdigit():
+        found.append(int(limit.read_text()) - int(used.read_text()))
+    return max(min(found), 0) if found else None
+
+
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_memory(size: str | int) -> int:
+    """Reads an amount of memory: bytes, or ``4GB``, ``500 MiB``, ``1.5g``; units are powers of 1024.
+
+    Raises:
+        InputError: If it is none.
+    """
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", str(size).strip().upper())
+    if not parts or float(parts[1]) == 0:
+        raise InputError(f"memory must be an amount such as 4GB or 500MB, got {size!r}")
+    return int(float(parts[1]) * UNITS[parts[2]])
 
 
 def _read_status(key: str) -> int:

@@ -1,17 +1,17 @@
 """Reads a scene from top to bottom and cuts it into batches of normalised windows.
 
-A band of rows as high as a window is kept; for the next row of windows it is shifted up and only the rows not yet seen
-are read, so each pixel is read once.
+Whole rows of blocks are read, so each block is decoded once. Of what was read a band of rows as high as a window is
+kept; for the next row of windows it is shifted up and only the rows not yet seen are added.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +20,13 @@ from weft_geo.geo.aoi import AreaOfInterest
 from weft_geo.geo.normalize import Normalizer
 from weft_geo.geo.raster import Raster
 from weft_geo.geo.windows import WindowGrid, reflect_index
+from weft_geo.inference.columns import ColumnBlock
+from weft_geo.inference.stages import ahead
 
-
-@dataclass(frozen=True)
-class Batch:
-    """Windows of one row of the grid.
-
-    Attributes:
-        cols: Their columns in the grid.
-        images: float32 ``[len(cols), C, h, w]``, as the model wants them.
-    """
-
-    cols: tuple[int, ...]
-    images: NDArray[np.float32]
+LEAST_ROWS = 128
+"""Rows of blocks that are lower than this are read several at a time."""
+MOST_ROWS = 1024
+"""Blocks that are higher than this are read in parts; GDAL's cache keeps them decoded."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +42,44 @@ class RowEnd:
     skipped: int
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Windows in the order of the grid, and the rows of the grid that end among them.
+
+    Attributes:
+        images: float32 ``[n, C, h, w]``, as the model wants them; n may be 0.
+        steps: What comes one after the other: the column of the next window of ``images``, or the end of a row.
+    """
+
+    images: NDArray[np.float32]
+    steps: tuple[int | RowEnd, ...]
+
+    @property
+    def windows(self) -> int:
+        """Windows that are dealt with when this batch is, those that were skipped included."""
+        return sum(step.skipped if isinstance(step, RowEnd) else 1 for step in self.steps)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    values: NDArray[Any]
+    valid: NDArray[np.bool_]
+    wanted: NDArray[np.bool_]
+
+
 class StripReader:
-    """Iterates over ``Batch`` and ``RowEnd`` items, row of windows by row of windows.
+    """Makes ``Batch`` items, row of windows by row of windows.
 
     Args:
         raster: The scene on the grid that the model sees.
         origin: (row, column) of the part to read.
         grid: The windows over that part.
+        block: Its columns to work on.
         bands: 1-based band numbers in the model's order.
         normalizer: Turns stored values into the model's numbers.
         batch_size: Windows in a batch, at most.
         aoi: Area outside of which nothing is wanted; its corner is ``origin``.
+        workers: Threads that normalise and cut.
 
     Attributes:
         read_seconds: Time spent in reading, so far.
@@ -69,20 +90,24 @@ class StripReader:
         raster: Raster,
         origin: tuple[int, int],
         grid: WindowGrid,
+        block: ColumnBlock,
         bands: tuple[int, ...],
         normalizer: Normalizer,
         batch_size: int,
         aoi: AreaOfInterest | None = None,
+        workers: int = 1,
     ) -> None:
         self.read_seconds = 0.0
         self._raster = raster
         self._top, self._left = origin
         self._grid = grid
+        self._block = block
         self._bands = bands
         self._normalizer = normalizer
         self._batch_size = batch_size
         self._aoi = aoi
-        shape = (grid.rows.inside, grid.cols.length)
+        self._workers = workers
+        shape = (grid.rows.inside, block.width)
         self._values: NDArray[Any] = np.zeros((len(bands), *shape), raster.info.dtype)
         self._valid = np.zeros(shape, bool)
         self._wanted = np.zeros(shape, bool)
@@ -90,69 +115,106 @@ class StripReader:
         self._pad_cols = reflect_index(grid.cols.inside, grid.cols.window)[None, :]
 
     @staticmethod
-    def bytes_needed(grid: WindowGrid, bands: int, itemsize: int, batch_size: int) -> int:
-        """Bytes of the band of rows, of one fresh read, and of one batch while it is made."""
-        row = grid.cols.length * (bands * itemsize + 2)
+    def bytes_needed(grid: WindowGrid, width: int, bands: int, itemsize: int, batch_size: int, block: int) -> int:
+        """Bytes of the band of rows, of the rows read ahead of it, and of one batch while it is made."""
+        row = width * (bands * itemsize + 2)
         batch = 4 * batch_size * bands * grid.shape[0] * grid.shape[1]
-        return 2 * row * grid.rows.inside + batch
+        return row * (grid.rows.inside + 3 * min(rows_at_once(block), grid.rows.length)) + batch
 
-    def __iter__(self) -> Iterator[Batch | RowEnd]:
-        cols = self._grid.cols
-        kept = 0
-        for index in range(len(self._grid.rows.starts)):
-            self._fill(index, kept)
-            wanted_cols = [
-                col for col, left in enumerate(cols.starts) if self._wanted[:, left : left + cols.inside].any()
-            ]
-            for first in range(0, len(wanted_cols), self._batch_size):
-                yield self._cut(tuple(wanted_cols[first : first + self._batch_size]))
-            count = self._grid.rows.finished(index) - self._grid.rows.starts[index]
-            yield RowEnd(self._wanted[:count].copy(), len(cols.starts) - len(wanted_cols))
-            kept = self._grid.rows.inside - count
-            for band in (self._valid, self._wanted):
-                band[:kept] = band[count:]
-            self._values[:, :kept] = self._values[:, count:]
+    def batches(self, first_row: int = 0) -> Generator[Batch]:
+        """The windows from row ``first_row`` of the grid on."""
+        grid, block = self._grid, self._block
+        if first_row == len(grid.rows.starts):
+            return
+        places: list[int] = []
+        steps: list[int | RowEnd] = []
+        cut: list[Any] = []  # the futures of the windows of a row, where it is cut before its rows are shifted away
+        with (
+            closing(ahead(self._read(grid.rows.starts[first_row]), 1, "read")) as rows,
+            ThreadPoolExecutor(self._workers, thread_name_prefix="weft-cut") as threads,
+        ):
+            images = self._empty()
+            filled, rest = 0, _Rows(self._values[:, :0], self._valid[:0], self._wanted[:0])
+            for index in range(first_row, len(grid.rows.starts)):
+                while filled < grid.rows.inside:
+                    if not len(rest.valid):
+                        rest = next(rows)
+                    filled, rest = self._take(filled, rest)
+                starts = grid.cols.starts[block.first : block.end]
+                wanted = [
+                    col
+                    for col, start in enumerate(starts, start=block.first)
+                    if self._wanted[:, start - block.origin :][:, : grid.cols.inside].any()
+                ]
+                for col in wanted:
+                    cut.append(threads.submit(self._cut, col, images[len(places)]))
+                    places.append(col)
+                    steps.append(col)
+                    if len(places) == self._batch_size:
+                        _wait(cut)
+                        yield Batch(images, tuple(steps))
+                        images, places, steps = self._empty(), [], []
+                _wait(cut)
+                count = grid.rows.finished(index) - grid.rows.starts[index]
+                steps.append(RowEnd(self._wanted[:count, block.owned].copy(), len(starts) - len(wanted)))
+                # Rows of a narrow scene fill a batch together; others end with their own.
+                if not places or len(starts) >= self._batch_size:
+                    yield Batch(images[: len(places)], tuple(steps))
+                    images, places, steps = self._empty() if places else images, [], []
+                filled = grid.rows.inside - count
+                for band in (self._valid, self._wanted):
+                    band[:filled] = band[count:]
+                self._values[:, :filled] = self._values[:, count:]
+            if steps:
+                yield Batch(images[: len(places)], tuple(steps))
 
-    def _fill(self, index: int, kept: int) -> None:
-        """Reads what the window row ``index`` needs below the ``kept`` rows that are there."""
-        began = time.perf_counter()
-        top = self._grid.rows.starts[index] + kept
-        count = self._grid.rows.inside - kept
-        area = (self._top + top, self._left, count, self._grid.cols.length)
-        values = self._raster.read(self._bands, *area)
-        valid = self._raster.valid(*area, values)
-        self._values[:, kept:] = values
-        self._valid[kept:] = valid
-        self._wanted[kept:] = valid if self._aoi is None else valid & self._aoi.mask(top, count)
-        self.read_seconds += time.perf_counter() - began
+    def _read(self, top: int) -> Generator[_Rows]:
+        """The rows of pixels from ``top`` on, in whole rows of blocks."""
+        length = self._grid.rows.length
+        step = rows_at_once(self._raster.info.block_shape[0])
+        while top < length:
+            began = time.perf_counter()
+            count = min(step - (self._top + top) % step, length - top)
+            area = (self._top + top, self._left + self._block.origin, count, self._block.width)
+            values = self._raster.read(self._bands, *area)
+            valid = self._raster.valid(*area, values)
+            wanted = valid
+            if self._aoi is not None:
+                wanted = valid & self._aoi.mask(top, count, self._block.origin, self._block.width)
+            self.read_seconds += time.perf_counter() - began
+            yield _Rows(values, valid, wanted)
+            top += count
 
-    def _cut(self, cols: tuple[int, ...]) -> Batch:
-        height, width = self._grid.shape
+    def _take(self, filled: int, rows: _Rows) -> tuple[int, _Rows]:
+        """Adds rows below those that are there; the number there now, and what did not fit."""
+        count = min(self._grid.rows.inside - filled, len(rows.valid))
+        self._values[:, filled : filled + count] = rows.values[:, :count]
+        self._valid[filled : filled + count] = rows.valid[:count]
+        self._wanted[filled : filled + count] = rows.wanted[:count]
+        return filled + count, _Rows(rows.values[:, count:], rows.valid[count:], rows.wanted[count:])
+
+    def _cut(self, col: int, image: NDArray[np.float32]) -> None:
         inside = self._grid.cols.inside
-        images = np.empty((len(cols), len(self._bands), height, width), np.float32)
-        padded = (height, width) != (self._grid.rows.inside, inside)
-        for image, col in zip(images, cols, strict=True):
-            part = slice(self._grid.cols.starts[col], self._grid.cols.starts[col] + inside)
+        start = self._grid.cols.starts[col] - self._block.origin
+        part = slice(start, start + inside)
+        if self._grid.shape == (self._grid.rows.inside, inside):
+            self._normalizer(self._values[:, :, part], self._valid[:, part], image)
+        else:
             normal = self._normalizer(self._values[:, :, part], self._valid[:, part])
-            image[:] = normal[:, self._pad_rows, self._pad_cols] if padded else normal
-        return Batch(cols, images)
+            image[:] = normal[:, self._pad_rows, self._pad_cols]
+
+    def _empty(self) -> NDArray[np.float32]:
+        return np.empty((self._batch_size, len(self._bands), *self._grid.shape), np.float32)
 
 
-Item = TypeVar("Item")
+def rows_at_once(block_rows: int) -> int:
+    """Rows of pixels that are read at once from a raster whose blocks are so high."""
+    if block_rows > MOST_ROWS:
+        return LEAST_ROWS
+    return block_rows * -(-LEAST_ROWS // block_rows)
 
 
-def read_ahead(items: Iterator[Item], count: int) -> Generator[Item]:
-    """Makes items in one background thread, at most ``count`` of them before they are asked for.
-
-    Order is kept. An error surfaces where its item would have. Closing the iterator waits for the item under way.
-    """
-    end: Any = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="weft-read") as thread:
-        ahead = deque(thread.submit(next, items, end) for _ in range(count))
-        try:
-            while (item := ahead.popleft().result()) is not end:
-                ahead.append(thread.submit(next, items, end))
-                yield item
-        finally:
-            for future in ahead:
-                future.cancel()
+def _wait(futures: list[Any]) -> None:
+    for future in futures:
+        future.result()
+    futures.clear()

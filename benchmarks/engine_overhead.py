@@ -1,0 +1,134 @@
+"""What the engine adds: to a plain read of the scene, and to the model alone on the same windows.
+
+    python benchmarks/engine_overhead.py [--size 4096] [--rounds 5] [--model embedded] [--model-rounds 1]
+
+With a trivial predictor (a threshold of one band), ``predict_scene`` runs beside rasterio reading the same file in rows
+of blocks. With a real model it runs beside the model called on the same batches of windows, already cut and
+normalised. Runs alternate; medians and their ratios are printed. All in one process, imports done before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from affine import Affine
+
+from weft_geo import CallablePredictor, ModelContract, load_predictor, predict_scene
+from weft_geo.inference import Predictor
+from weft_geo.inference.plan import open_job
+from weft_geo.inference.strips import StripReader
+
+BLOCK = 512
+
+
+def write_scene(path: Path, height: int, width: int) -> Path:
+    """A textured RGB GeoTIFF of 512 px tiles, deflated, with one bright disc in every 64 × 64 pixels."""
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 24, (3, BLOCK, width), np.uint8)
+    col = np.arange(width)
+    profile = {"driver": "GTiff", "count": 3, "height": height, "width": width, "dtype": "uint8", "photometric": "rgb"}
+    profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "deflate", "predictor": 2}
+    profile |= {"crs": "EPSG:32645", "transform": Affine(0.3, 0, 300_000, 0, -0.3, 3_000_000), "bigtiff": "if_safer"}
+    with rasterio.open(path, "w", **profile) as target:
+        for top in range(0, height, BLOCK):
+            row = np.arange(top, min(top + BLOCK, height))[:, None]
+            disc = (row % 64 - 32) ** 2 + (col % 64 - 32) ** 2 < 20**2
+            values = np.roll(texture[:, : len(row)], top * 7, axis=2) + (60 + 120 * disc).astype(np.uint8)
+            target.write(values, window=((top, top + len(row)), (0, width)))
+    return path
+
+
+def bright(images: np.ndarray) -> np.ndarray:
+    return (images[:, :1] > 120) * np.float32(0.9)
+
+
+def trivial(sha256: str = "") -> CallablePredictor:
+    return CallablePredictor(bright, ModelContract(window=512, overlap=128, name="bright"), sha256=sha256)
+
+
+def read_plainly(scene: Path) -> None:
+    with rasterio.open(scene) as dataset:
+        for top in range(0, dataset.height, BLOCK):
+            dataset.read(window=((top, min(top + BLOCK, dataset.height)), (0, dataset.width)))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def beside_a_read(scene: Path, folder: Path, rounds: int) -> None:
+    kinds: dict[str, Callable[[], object]] = {
+        "plain read": lambda: read_plainly(scene),
+        "mask": lambda: predict_scene(scene, trivial(), mask=folder / "m.tif", overwrite=True),
+        "objects": lambda: predict_scene(scene, trivial(), folder / "o.gpkg", overwrite=True),
+        "objects, journal": lambda: predict_scene(scene, trivial("0" * 64), folder / "o.gpkg", overwrite=True),
+    }
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(rounds + 1):
+        for kind, work in kinds.items():
+            times[kind].append(seconds(work))
+    medians = {kind: statistics.median(some[1:]) for kind, some in times.items()}  # the first round warms up
+    for kind, median in medians.items():
+        print(f"{kind:>20}: {median:.3f} s, {median / medians['plain read']:.2f} × a plain read", flush=True)
+
+
+def model_alone(scene: Path, predictor: Predictor) -> float:
+    """Time inside the model for every batch that the engine would give it, nothing else going on."""
+    total = 0.0
+    with open_job(scene, predictor) as job:
+        (block,) = job.blocks
+        reader = StripReader(
+            job.raster, job.origin, job.grid, block, job.bands, job.normalizer, job.batch_size, job.aoi, job.workers
+        )
+        with closing(reader.batches()) as batches:
+            for batch in batches:
+                images = batch.images.copy()
+                if len(images):
+                    total += seconds(lambda images=images: predictor(images))  # type: ignore[misc]
+    return total
+
+
+def beside_the_model(scene: Path, folder: Path, model: str, rounds: int) -> None:
+    predictor = load_predictor(model)
+    predictor(np.zeros((1, predictor.contract.bands, predictor.contract.window, predictor.contract.window), np.float32))
+    ratios = []
+    for number in range(rounds):
+        runs: list[Callable[[], float]] = [
+            lambda: model_alone(scene, predictor),
+            lambda: seconds(lambda: predict_scene(scene, predictor, folder / "o.gpkg", overwrite=True)),
+        ]
+        order = [0, 1] if number % 2 == 0 else [1, 0]
+        times = {which: runs[which]() for which in order}
+        ratios.append(times[1] / times[0])
+        print(f"{model}: alone {times[0]:.1f} s, in the engine {times[1]:.1f} s, ratio {ratios[-1]:.3f}", flush=True)
+    print(f"{model}: median ratio {statistics.median(ratios):.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model", default="embedded")
+    parser.add_argument("--model-rounds", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scene = write_scene(folder / "scene.tif", arguments.size, arguments.size)
+        if arguments.rounds:
+            beside_a_read(scene, folder, arguments.rounds)
+        if arguments.model_rounds:
+            beside_the_model(scene, folder, arguments.model, arguments.model_rounds)
+
+
+if __name__ == "__main__":
+    main()

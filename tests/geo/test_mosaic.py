@@ -1,0 +1,100 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from affine import Affine
+from rasterio.enums import ColorInterp
+
+from weft_geo.errors import InputError, RasterError
+from weft_geo.geo.mosaic import write_mosaic
+from weft_geo.geo.raster import open_raster
+
+MakeRaster = Callable[..., Path]
+UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
+RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+
+
+def tiles(make_raster: MakeRaster, values: np.ndarray, mask: np.ndarray | None = None, **options: Any) -> list[Path]:
+    """Three of the four quarters of an image, given in a shuffled order."""
+    _, height, width = values.shape
+    rows, cols = (slice(0, 40), slice(40, height)), (slice(0, 30), slice(30, width))
+    paths = []
+    for row, col in ((1, 1), (0, 0), (0, 1)):
+        part = rows[row], cols[col]
+        place = UTM @ Affine.translation(part[1].start, part[0].start)
+        inside = None if mask is None else mask[part]
+        name = f"tile {row}&{col}.tif"  # names that XML must escape
+        paths.append(make_raster(values[:, *part], name=name, transform=place, mask=inside, **options))
+    return paths
+
+
+def covered(height: int, width: int) -> np.ndarray:
+    there = np.ones((height, width), bool)
+    there[40:, :30] = False
+    return there
+
+
+@pytest.mark.parametrize("kind", ["plain", "nodata", "mask", "alpha"])
+def test_tiles_side_by_side_are_the_whole_image(make_raster: MakeRaster, tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(1, 256, (3, 100, 77))
+    there, valid = covered(100, 77), rng.random((100, 77)) < 0.8
+    options: dict[str, Any] = {}
+    if kind == "plain":
+        valid[:] = True
+    elif kind == "nodata":
+        values[:, ~valid] = 0
+        options = {"nodata": 0}
+    elif kind == "mask":
+        options = {"mask": valid}
+    else:
+        values = np.concatenate([values, valid[None] * 255])
+        options = {"colors": RGBA}
+    with open_raster(write_mosaic(tiles(make_raster, values, **options), tmp_path / "m.vrt")) as mosaic:
+        assert (mosaic.info.height, mosaic.info.width) == (100, 77)
+        assert mosaic.info.transform == UTM
+        assert mosaic.info.crs == "EPSG:32633"
+        seen, seen_valid = mosaic.whole((1, 2, 3))
+    np.testing.assert_array_equal(seen_valid, there & valid)
+    np.testing.assert_array_equal(seen[:, seen_valid], values[:3, seen_valid])
+
+
+def test_a_later_tile_covers_an_earlier_one(make_raster: MakeRaster, tmp_path: Path) -> None:
+    one = make_raster(1, name="1.tif")
+    two = make_raster(2, name="2.tif", transform=UTM @ Affine.translation(10, 20))
+    with open_raster(write_mosaic([one, two], tmp_path / "m.vrt")) as mosaic:
+        values, _ = mosaic.whole((1,))
+    assert values.shape[1:] == (84, 106)
+    assert values[0, 19, 10] == 1
+    assert values[0, 20, 10] == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"crs": "EPSG:32634"}, "has the CRS EPSG:32634, but 1.tif EPSG:32633"),
+        ({"bands": 1}, "has bands 1 × uint8, but 1.tif 3 × uint8"),
+        ({"transform": UTM @ Affine.scale(2)}, "has pixels of"),
+        ({"transform": UTM @ Affine.translation(0.4, 0)}, "lies 0.40 pixels off the grid of 1.tif"),
+    ],
+)
+def test_tiles_that_are_not_alike_are_refused(
+    make_raster: MakeRaster, tmp_path: Path, other: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        write_mosaic([make_raster(name="1.tif"), make_raster(name="2.tif", **other)], tmp_path / "m.vrt")
+
+
+def test_rotated_tiles_are_refused(make_raster: MakeRaster, tmp_path: Path) -> None:
+    with pytest.raises(RasterError, match="is rotated or south-up"):
+        write_mosaic([make_raster(transform=UTM @ Affine.rotation(3))], tmp_path / "m.vrt")
+
+
+def test_a_mosaic_is_written_anew_only_if_a_tile_has_changed(make_raster: MakeRaster, tmp_path: Path) -> None:
+    tile = make_raster()
+    before = write_mosaic([tile], tmp_path / "m.vrt").stat().st_mtime_ns
+    assert write_mosaic([tile], tmp_path / "m.vrt").stat().st_mtime_ns == before
+    make_raster(7)
+    assert write_mosaic([tile], tmp_path / "m.vrt").stat().st_mtime_ns > before

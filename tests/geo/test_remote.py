@@ -1,0 +1,153 @@
+"""Rasters over HTTP and in archives: a server on the loopback that answers ranges, and fails now and then."""
+
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from weft_geo.errors import RasterError, RunError
+from weft_geo.geo import remote
+from weft_geo.geo.ground import Resampling
+from weft_geo.geo.raster import open_raster
+from weft_geo.geo.remote import is_remote
+
+MakeRaster = Callable[..., Path]
+
+
+class Server(ThreadingHTTPServer):
+    """Serves the files of a folder; every request for which `fails` says so breaks off or answers 503."""
+
+    daemon_threads = True
+    folder: Path
+    fails: Callable[[int], str]
+    requests = 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer(False)
+
+    def do_GET(self) -> None:
+        self._answer(True)
+
+    def _answer(self, body: bool) -> None:
+        self.server.requests += 1
+        fault = self.server.fails(self.server.requests)
+        if fault == "break":
+            self.close_connection = True
+            return
+        path = self.server.folder / self.path.strip("/")
+        if fault == "503" or not path.is_file():
+            self.send_response(503 if fault else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        data = path.read_bytes()
+        first, last = 0, len(data) - 1
+        if wanted := self.headers.get("Range"):
+            begin, _, end = wanted.removeprefix("bytes=").partition("-")
+            first, last = int(begin), min(int(end or last), last)
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+        else:
+            self.send_response(200)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        if body:
+            self.wfile.write(data[first : last + 1])
+
+    def log_message(self, format: str, *args: object) -> None:
+        """The tests' output stays clean."""
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(remote, "WAITS", (0.01, 0.02, 0.04))
+    monkeypatch.setitem(remote.NETWORK_OPTIONS, "GDAL_HTTP_RETRY_DELAY", "0.01")
+    with Server(("127.0.0.1", 0), Handler) as http:
+        http.folder, http.fails = tmp_path, lambda number: ""
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield http
+        http.shutdown()
+        thread.join()
+
+
+def url(server: Server, path: Path) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}/{path.name}"
+
+
+@pytest.mark.parametrize("fault", ["", "503", "break"])
+def test_a_server_that_fails_now_and_then(make_raster: MakeRaster, server: Server, fault: str) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (3, 1200, 900))
+    path = make_raster(values, name=f"far{fault}.tif", tiled=True, blockxsize=256, blockysize=256)
+    server.fails = lambda number: fault if number % 3 == 0 else ""
+    with open_raster(url(server, path)) as raster:
+        for top in range(0, 1200, 100):
+            np.testing.assert_array_equal(raster.read((1, 2, 3), top, 0, 100, 900), values[:, top : top + 100])
+    assert server.requests > 3
+
+
+def test_a_server_that_goes_away_is_said_in_one_line(make_raster: MakeRaster, server: Server) -> None:
+    path = make_raster(height=3000, width=900, name="gone.tif", tiled=True, blockxsize=256, blockysize=256)
+    with open_raster(url(server, path)) as raster:
+        server.fails = lambda number: "503"
+        with pytest.raises(RunError, match=r"gone\.tif cannot be read in rows 2500 to 2599"):
+            raster.read((1,), 2500, 0, 100, 900)
+
+
+def test_a_file_that_is_not_there(server: Server) -> None:
+    with pytest.raises(RasterError, match="cannot be opened as a raster"), open_raster(url(server, Path("none.tif"))):
+        pass
+
+
+def test_a_raster_in_an_archive(make_raster: MakeRaster, tmp_path: Path) -> None:
+    path = make_raster()
+    with zipfile.ZipFile(tmp_path / "scenes.zip", "w") as archive:
+        archive.write(path, "inner/scene.tif")
+    with open_raster(f"/vsizip/{tmp_path}/scenes.zip/inner/scene.tif") as zipped, open_raster(path) as plain:
+        np.testing.assert_array_equal(zipped.whole((1, 2, 3))[0], plain.whole((1, 2, 3))[0])
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("https://a/b.tif", True),
+        ("s3://a/b.tif", True),
+        ("/vsizip//vsicurl/https://a/b.zip/c.tif", True),
+        ("/data/https.tif", False),
+        ("C:\\s3\\a.tif", False),
+        ("/vsizip/a.zip/b.tif", False),
+    ],
+)
+def test_what_is_far_away(path: str, expected: bool) -> None:
+    assert is_remote(path) is expected
+
+
+def test_overviews_are_read_where_they_are_fine_enough(make_raster: MakeRaster) -> None:
+    smooth = np.add.outer(np.arange(512), np.arange(512)) / 4
+    path = make_raster(np.stack([smooth] * 3))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2, 4, 8], rasterio.enums.Resampling.average)
+        dataset.write(np.full((3, 512, 512), 255, np.uint8))  # now the overviews alone hold the image
+        dataset.update_tags(changed="yes")
+    overview = {}
+    with open_raster(path) as raster:
+        for factor in (1.5, 2.0, 5.0):
+            with raster.resampled(Resampling(factor, factor, "")) as coarse:
+                overview[factor] = coarse.whole((1,))[0][0]
+                assert coarse.info.transform.a == pytest.approx(0.5 * 512 / coarse.info.width)
+                assert coarse.info.transform.c == 500_000
+    assert (overview[1.5] == 255).all()
+    rows = (np.arange(102) + 0.5) * 512 / 102 - 0.5
+    np.testing.assert_allclose(overview[5.0], np.add.outer(rows, rows) / 4, atol=2)
+    assert overview[2.0].max() < 256

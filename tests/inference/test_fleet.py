@@ -1,0 +1,127 @@
+"""Many scenes, here and on a local Ray cluster of two workers."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+
+from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.geo.contract import ModelContract
+from weft_geo.inference import CallablePredictor, SceneTask, run_fleet
+
+MakeRaster = Callable[..., Path]
+
+
+def make_oracle() -> CallablePredictor:
+    contract = ModelContract(window=64, overlap=16, multiple_of=16, scale=(0, 255), name="oracle")
+    return CallablePredictor(lambda images: images[:, :1] / np.float32(255), contract, sha256="0" * 64)
+
+
+def scenes_in(folder: Path, make_raster: MakeRaster, count: int) -> list[SceneTask]:
+    """Scene number n holds n + 1 objects."""
+    tasks = []
+    for number in range(count):
+        values = np.zeros((3, 40, 40 * (number + 1)))
+        for square in range(number + 1):
+            values[:, 10:20, 40 * square + 10 : 40 * square + 20] = 255
+        scene = make_raster(values, name=f"scene{number}.tif")
+        tasks.append(SceneTask(str(scene), folder / f"scene{number}.gpkg"))
+    return tasks
+
+
+def test_what_is_done_is_not_run_again(make_raster: MakeRaster, tmp_path: Path) -> None:
+    tasks = scenes_in(tmp_path, make_raster, 3)
+    ledger = tmp_path / "ledger.json"
+    ran: list[str] = []
+    entries = run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry: ran.append(entry["scene"]))
+    assert [entry["objects"] for entry in entries] == [1, 2, 3]
+    assert ran == [task.scene for task in tasks]
+    tasks[1].outputs[0].unlink()
+    ran.clear()
+    entries = run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry: ran.append(entry["scene"]))
+    assert ran == [tasks[1].scene]
+    assert [entry["objects"] for entry in entries] == [1, 2, 3]
+    with pytest.raises(OutputExistsError, match="and 2 more are already there"):
+        run_fleet(tasks, make_oracle, ledger, {"threshold": 0.9})
+    assert len(run_fleet(tasks, make_oracle, ledger, {"threshold": 0.9}, overwrite=True)) == 3
+
+
+def test_a_scene_that_fails_is_in_the_ledger_and_is_tried_again(make_raster: MakeRaster, tmp_path: Path) -> None:
+    tasks = scenes_in(tmp_path, make_raster, 2)
+    held = Path(tasks[0].scene).read_bytes()
+    Path(tasks[0].scene).unlink()
+    ledger = tmp_path / "ledger.json"
+    entries = run_fleet(tasks, make_oracle, ledger)
+    assert [entry["status"] for entry in entries] == ["failed", "done"]
+    assert "does not exist" in json.loads(ledger.read_text())[0]["error"]
+    Path(tasks[0].scene).write_bytes(held)
+    assert [entry["status"] for entry in run_fleet(tasks, make_oracle, ledger)] == ["done", "done"]
+
+
+def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="engine must be one of local, ray, got 'dask'"):
+        run_fleet([], make_oracle, tmp_path / "ledger.json", engine="dask")
+    (tmp_path / "ledger.json").write_text("{}1")
+    with pytest.raises(InputError, match="is no ledger of weft-geo"):
+        run_fleet([], make_oracle, tmp_path / "ledger.json")
+
+
+def make_victim(marks: Path) -> CallablePredictor:
+    """An oracle that says which process ran which window, and that dies once."""
+
+    def say(images: np.ndarray) -> np.ndarray:
+        (marks / f"{os.getpid()}.{time.monotonic_ns()}").touch()
+        if images.shape[3] == 64 and not (marks / "dead").exists() and len(list(marks.iterdir())) > 30:
+            (marks / "dead").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return images[:, :1] / np.float32(255)
+
+    contract = ModelContract(window=64, overlap=16, multiple_of=16, scale=(0, 255), name="oracle")
+    return CallablePredictor(say, contract, sha256="0" * 64)
+
+
+@pytest.fixture
+def two_workers() -> Iterator[None]:
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_that_loses_a_worker_does_every_scene_once(
+    make_raster: MakeRaster, tmp_path: Path, two_workers: None
+) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    out = tmp_path / "out"
+    out.mkdir()
+    tasks = scenes_in(out, make_raster, 40)
+    missing = SceneTask(str(tmp_path / "missing.tif"), out / "missing.gpkg")
+    noted: list[str] = []
+    entries = run_fleet(
+        [*tasks, missing],
+        lambda: make_victim(marks),
+        tmp_path / "ledger.json",
+        engine="ray",
+        on_entry=lambda entry: noted.append(entry["scene"]),
+    )
+    assert (marks / "dead").exists()
+    assert [entry["status"] for entry in entries] == ["done"] * 40 + ["failed"]
+    assert sorted(noted) == sorted(task.scene for task in [*tasks, missing])
+    for number, task in enumerate(tasks):
+        assert task.objects is not None
+        assert len(geopandas.read_file(task.objects)) == entries[number]["objects"] == number + 1
+    assert sorted(path.name for path in out.iterdir()) == sorted(task.outputs[0].name for task in tasks)
+    workers = {mark.name.partition(".")[0] for mark in marks.glob("*.*")}
+    assert len(workers) >= 3  # two, and the one in the place of the dead
+    noted.clear()
+    run_fleet(tasks, lambda: make_victim(marks), tmp_path / "ledger.json", engine="ray", on_entry=noted.append)
+    assert not noted

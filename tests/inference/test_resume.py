@@ -1,0 +1,260 @@
+"""Runs that are killed, stopped or cut short, and what the next one makes of what they left."""
+
+import hashlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from weft_geo.errors import InterruptedRunError, OutputBusyError, OutputExistsError, RunError
+from weft_geo.geo.contract import ModelContract
+from weft_geo.inference import CallablePredictor, journal, predict_scene, rows
+from weft_geo.inference.lock import lock_outputs
+
+MakeRaster = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _note_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "CHECKPOINT_SECONDS", 0.0)
+
+
+class Oracle(CallablePredictor):
+    """Says `first band / 255`; counts the windows; stops after some of them."""
+
+    def __init__(self, stop_after: int | None = None, error: BaseException | None = None, **contract: Any) -> None:
+        self.windows = 0
+        self.stop_after, self.error = stop_after, error
+        values = {"window": 64, "overlap": 16, "multiple_of": 16, "scale": (0, 255), "name": "oracle"} | contract
+        super().__init__(self._say, ModelContract(**values), sha256="0" * 64)
+
+    def _say(self, images: np.ndarray) -> np.ndarray:
+        if self.stop_after is not None and self.windows + len(images) > self.stop_after:
+            time.sleep(0.05)  # rows under way reach the journal
+            raise self.error or RunError("power cut")
+        self.windows += len(images)
+        return images[:, :1] / np.float32(255)
+
+
+def outputs_in(folder: Path) -> dict[str, Path]:
+    folder.mkdir(exist_ok=True)
+    return {"objects": folder / "o.parquet", "mask": folder / "m.tif", "probability": folder / "p.tif"}
+
+
+def pixels(paths: dict[str, Path]) -> str:
+    """A digest of what the outputs hold, the time of the run aside."""
+    import pyarrow.parquet as pq
+    import rasterio
+
+    digest = hashlib.sha256()
+    for column in pq.read_table(paths["objects"]).columns:
+        digest.update(repr(column.to_pylist()).encode())
+    for name in ("mask", "probability"):
+        with rasterio.open(paths[name]) as dataset:
+            digest.update(dataset.read().tobytes() + dataset.dataset_mask().tobytes())
+    return digest.hexdigest()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    height=st.integers(1, 400),
+    width=st.integers(1, 200),
+    overlap=st.integers(0, 60),
+    batch_size=st.integers(1, 9),
+    workers=st.integers(1, 3),
+    blocks=st.integers(1, 4),
+    stops=st.lists(st.integers(0, 60), max_size=4),
+)
+def test_any_way_to_the_end_gives_the_same(
+    make_raster: MakeRaster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    height: int,
+    width: int,
+    overlap: int,
+    batch_size: int,
+    workers: int,
+    blocks: int,
+    stops: list[int],
+) -> None:
+    from weft_geo.inference import plan
+
+    values = np.random.default_rng(height * 401 + width).integers(0, 256, (3, height, width))
+    values[:, : height // 3, : width // 3] = 0
+    scene = make_raster(values, nodata=0)
+    whole = outputs_in(tmp_path / "whole")
+    predict_scene(scene, Oracle(), **whole, overwrite=True)
+
+    monkeypatch.setattr(plan, "LOT_PIXELS", 1000)
+    monkeypatch.setattr(plan, "_fit", lambda job, *_: plan.replace(job, blocks=plan.split_columns(job.grid, blocks)))
+    pieces = outputs_in(tmp_path / "pieces")
+    options: dict[str, Any] = {"overlap": overlap, "batch_size": batch_size, "workers": workers, "overwrite": True}
+    for stop in stops:
+        try:
+            predict_scene(scene, Oracle(stop_after=stop), **pieces, **options)
+        except RunError as error:
+            assert "power cut" in str(error)  # noqa: PT017
+    predict_scene(scene, Oracle(), **pieces, **options)
+    assert pixels(pieces) == pixels(whole)
+    assert sorted(path.name for path in (tmp_path / "pieces").iterdir()) == ["m.tif", "o.parquet", "p.tif"]
+
+
+def test_only_what_is_missing_is_run(make_raster: MakeRaster, tmp_path: Path) -> None:
+    scene = make_raster(height=1000, width=64)
+    paths = outputs_in(tmp_path / "out")
+    with pytest.raises(RunError) as caught:
+        predict_scene(scene, Oracle(stop_after=15), **paths, batch_size=1)
+    assert caught.value.__notes__ == ["what is finished is kept; the same command goes on from there"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".o.parquet.journal"]
+    predictor = Oracle()
+    report = predict_scene(scene, predictor, **paths, batch_size=1)
+    assert report.resumed >= 10
+    assert predictor.windows == report.windows - report.resumed
+
+
+def test_other_options_for_the_objects_go_on_from_the_same_rows(make_raster: MakeRaster, tmp_path: Path) -> None:
+    scene = make_raster(height=1000, width=64)
+    with pytest.raises(RunError):
+        predict_scene(scene, Oracle(stop_after=15), tmp_path / "o.gpkg", batch_size=1)
+    report = predict_scene(scene, Oracle(), tmp_path / "o.gpkg", threshold=0.7, min_area_m2=1.0)
+    assert report.resumed > 0
+    plain = predict_scene(scene, Oracle(), tmp_path / "plain.gpkg", threshold=0.7, min_area_m2=1.0)
+    assert (report.objects, report.object_pixels) == (plain.objects, plain.object_pixels)
+
+
+@pytest.mark.parametrize("change", ["scene", "model", "no resume"])
+def test_what_does_not_fit_is_not_taken_up(make_raster: MakeRaster, tmp_path: Path, change: str) -> None:
+    scene = make_raster(height=1000, width=64)
+    with pytest.raises(RunError):
+        predict_scene(scene, Oracle(stop_after=15), tmp_path / "o.gpkg", batch_size=1)
+    predictor = Oracle()
+    if change == "scene":
+        scene = make_raster(np.full((3, 1000, 64), 7))
+    elif change == "model":
+        predictor.sha256 = "1" * 64
+    report = predict_scene(scene, predictor, tmp_path / "o.gpkg", resume=change != "no resume")
+    assert report.resumed == 0
+    assert predictor.windows == report.windows
+    assert any("does not fit this one" in warning for warning in report.warnings)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.gpkg", "scene.tif"]
+
+
+def test_a_function_that_cannot_be_told_from_others_leaves_nothing(make_raster: MakeRaster, tmp_path: Path) -> None:
+    predictor = Oracle(stop_after=15)
+    predictor.sha256 = ""
+    with pytest.raises(RunError):
+        predict_scene(make_raster(height=1000, width=64), predictor, tmp_path / "o.gpkg", batch_size=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
+def test_a_damaged_journal_is_not_believed(make_raster: MakeRaster, tmp_path: Path) -> None:
+    scene = make_raster(height=1000, width=64)
+    with pytest.raises(RunError):
+        predict_scene(scene, Oracle(stop_after=15), tmp_path / "o.gpkg", batch_size=1)
+    kept = tmp_path / ".o.gpkg.journal" / "block-000.rows"
+    data = bytearray(kept.read_bytes())
+    data[len(data) // 3] ^= 1
+    kept.write_bytes(data)
+    with pytest.raises(RunError, match="is damaged; give --no-resume to start anew"):
+        predict_scene(scene, Oracle(), tmp_path / "o.gpkg")
+    assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg", resume=False).resumed == 0
+
+
+def test_a_disk_that_fills_says_so_and_keeps_what_it_has(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_raster(height=1000, width=64)
+    append, calls = rows.RowWriter.append, []
+
+    def fill(self: rows.RowWriter, some: rows.FinishedRows) -> None:
+        calls.append(1)
+        if len(calls) > 8:
+            raise rows.cannot_write(self._path, OSError(28, "No space left on device"))
+        append(self, some)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows.RowWriter, "append", fill)
+        with pytest.raises(RunError, match="No space left on device; is the disk full"):
+            predict_scene(scene, Oracle(), tmp_path / "o.gpkg", batch_size=1)
+    assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
+
+
+def test_two_runs_on_one_output_refuse_each_other(make_raster: MakeRaster, tmp_path: Path) -> None:
+    scene = make_raster()
+    with lock_outputs([tmp_path / "m.tif"]), pytest.raises(OutputBusyError, match=r"another run is writing .*m\.tif"):
+        predict_scene(scene, Oracle(), tmp_path / "o.gpkg", mask=tmp_path / "m.tif")
+    predict_scene(scene, Oracle(), tmp_path / "o.gpkg", mask=tmp_path / "m.tif")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tif", "o.gpkg", "scene.tif"]
+
+
+def test_a_run_that_died_while_it_put_outputs_in_place_may_replace_them(
+    make_raster: MakeRaster, tmp_path: Path
+) -> None:
+    scene = make_raster(height=1000, width=64)
+    with pytest.raises(RunError):
+        predict_scene(scene, Oracle(stop_after=15), tmp_path / "o.gpkg", batch_size=1)
+    (tmp_path / "o.gpkg").touch()
+    with pytest.raises(OutputExistsError):
+        predict_scene(scene, Oracle(), tmp_path / "o.gpkg")
+    about = tmp_path / ".o.gpkg.journal" / "about.json"
+    about.write_text(about.read_text().replace("false", "true"))
+    assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
+
+
+RUN = """
+import sys, time
+import numpy as np
+from weft_geo.inference import CallablePredictor, ModelContract, journal, predict_scene
+
+journal.CHECKPOINT_SECONDS = 0.02
+def say(images):
+    time.sleep(0.004 * len(images))
+    return images[:, :1] / np.float32(255)
+
+scene, folder = sys.argv[1:]
+contract = ModelContract(window=64, overlap=16, multiple_of=16, scale=(0, 255))
+print("running", flush=True)
+report = predict_scene(scene, CallablePredictor(say, contract, sha256="0" * 64), f"{folder}/o.parquet",
+    f"{folder}/m.tif", f"{folder}/p.tif", overwrite=True)
+print(report.resumed, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_runs_killed_at_random_moments_end_in_the_same(
+    make_raster: MakeRaster, tmp_path: Path, number: signal.Signals
+) -> None:
+    scene = make_raster(height=1500, width=300, tiled=True, blockxsize=64, blockysize=64)
+    paths, whole = outputs_in(tmp_path / "out"), outputs_in(tmp_path / "whole")
+    predict_scene(scene, Oracle(), **whole)
+    moments = random.Random(int(number))
+    command = [sys.executable, "-c", RUN, str(scene), str(tmp_path / "out")]
+    for _ in range(4):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        time.sleep(moments.uniform(0.0, 0.6))
+        process.send_signal(number)
+        process.communicate(timeout=20)
+    last = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert int(last.stdout.split()[-1]) > 0
+    assert pixels(paths) == pixels(whole)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["m.tif", "o.parquet", "p.tif"]
+
+
+def test_an_interruption_keeps_what_is_done(make_raster: MakeRaster, tmp_path: Path) -> None:
+    scene = make_raster(height=1000, width=64)
+    with pytest.raises(InterruptedRunError) as caught:
+        predict_scene(scene, Oracle(15, InterruptedRunError("stop")), tmp_path / "o.gpkg", batch_size=1)
+    assert "goes on from there" in caught.value.__notes__[0]
+    assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0

@@ -1,0 +1,80 @@
+"""Many scenes: one after the other here, or at the same time on a Ray cluster, by the same function a scene.
+
+A scene that fails does not stop the others, and a second run does only what is missing: see ``ledger``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from weft_geo.errors import InputError
+from weft_geo.inference.backends import Predictor
+from weft_geo.inference.ledger import Entry, Ledger, SceneTask, choose_missing, describe_run, run_scene
+from weft_geo.inference.ray_engine import run_on_ray
+from weft_geo.inference.run import Progress
+
+ENGINES = ("local", "ray")
+
+
+def run_fleet(
+    tasks: Sequence[SceneTask],
+    make_predictor: Callable[[], Predictor],
+    ledger: Path,
+    options: dict[str, Any] | None = None,
+    *,
+    engine: str = "local",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    on_entry: Callable[[Entry], None] | None = None,
+) -> list[Entry]:
+    """Runs every scene that is not done yet.
+
+    Args:
+        tasks: The scenes; their outputs differ, and the folders exist.
+        make_predictor: Makes the model, once for each process that runs scenes. Must be picklable for Ray.
+        ledger: Where to note how each scene went; what it says of an earlier run is heeded.
+        options: Further arguments of ``predict_scene``.
+        engine: ``local``, or ``ray`` (needs the ray extra): the cluster at ``RAY_ADDRESS``, or this machine.
+        overwrite: Run every scene, and replace outputs that are there.
+        progress: Is told of windows (``local``) or of scenes (``ray``).
+        on_entry: Is told of every scene that was run, as it ends.
+
+    Returns:
+        One entry a task, in their order, those that were done already included.
+
+    Raises:
+        InputError: The engine is not known, or the ledger is none.
+        OutputExistsError: An output is there of a scene that is not done by this very run.
+        MissingExtraError: Ray is not installed.
+        InterruptedRunError: The process was asked to terminate.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    options = dict(options or {})
+    book = Ledger(ledger)
+    # What must not be replaced is refused by then; an output there now was left by a worker that died.
+    options["overwrite"] = True
+    if engine == "ray":
+        results = run_on_ray(tasks, make_predictor, options, book, overwrite, progress)
+    else:
+        results = _run_here(tasks, make_predictor(), options, book, overwrite, progress)
+    for entry in results:
+        book.add(entry, tasks)
+        if on_entry is not None:
+            on_entry(entry)
+    return [book.entry(task) for task in tasks]
+
+
+def _run_here(
+    tasks: Sequence[SceneTask],
+    predictor: Predictor,
+    options: dict[str, Any],
+    book: Ledger,
+    overwrite: bool,
+    progress: Progress | None,
+) -> Iterator[Entry]:
+    run = describe_run(predictor.sha256 or predictor.name, options)
+    for task in choose_missing(tasks, book, run, overwrite):
+        yield run_scene(task, predictor, options, progress)

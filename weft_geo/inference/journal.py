@@ -1,0 +1,204 @@
+"""What a run has finished, kept beside its output so that the next run goes on from there.
+
+What costs time is the model, so what it gave is kept: the finished rows (``rows``), and now and then a checkpoint. This
+says how far those rows can be relied on, and holds what the windows so far have added to rows that are not finished.
+Everything that follows from the rows, objects above all, is made again from them. So the state of the vectoriser needs
+no saving, a run may be taken up with other vector options, and the result is the same to the bit as if nothing had
+happened.
+
+A checkpoint is a file that is renamed into its place after the rows before it have reached the disk: a power cut finds
+either the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from weft_geo.errors import RunError
+from weft_geo.inference.rows import CODEC, FinishedRows, RowWriter, cannot_write, read_rows
+
+CHECKPOINT_SECONDS = 2.0
+"""Time between checkpoints at least; so much work, and the row of windows under way, may be lost."""
+
+_SIZE = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far a run has come.
+
+    Attributes:
+        block: Block of columns under way.
+        row: Rows of windows of that block that are finished.
+        offset: Bytes of the block's rows that can be relied on.
+        skipped: Windows without a wanted pixel so far.
+        carry: uint32 ``[K, rows, width]``, see ``RollingBand.carry``.
+    """
+
+    block: int
+    row: int
+    offset: int
+    skipped: int
+    carry: NDArray[np.uint32]
+
+
+class Journal:
+    """Finished rows and checkpoints of one run.
+
+    Args:
+        output: First output of the run; the journal is a hidden folder beside it.
+        identity: Everything that the rows depend on. A journal of something else is put away. None keeps no
+            checkpoints, since nothing could tell whether they fit.
+        resume: Take up what is there.
+    """
+
+    def __init__(self, output: Path, identity: dict[str, Any] | None, resume: bool) -> None:
+        self.folder = journal_folder(output)
+        self._about = self.folder / "about.json"
+        self._checkpoint = self.folder / "checkpoint"
+        self._identity = None if identity is None else _digest(identity)
+        self.start: Checkpoint | None = None
+        self.replaced = False
+        self._last = time.monotonic()
+        if self.folder.exists():
+            if resume and self._identity is not None and self._read_about().get("identity") == self._identity:
+                self.start = self._read_checkpoint()
+            if self.start is None:
+                self.replaced = self._checkpoint.exists()
+                self.discard()
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether there is anything to tell this run from others, so that it can be taken up."""
+        return self._identity is not None
+
+    @property
+    def kept(self) -> bool:
+        """Whether a later run can go on from here."""
+        return self.keeps_checkpoints and self._checkpoint.exists()
+
+    def keeps_rows(self, is_last_block: bool) -> bool:
+        """Whether the rows of a block are needed on disk."""
+        return self.keeps_checkpoints or not is_last_block
+
+    def write_rows(self, block: int, offset: int = 0) -> RowWriter:
+        """Opens the rows of a block for more of them, behind the ``offset`` bytes that are there.
+
+        Raises:
+            RunError: If they cannot be written.
+        """
+        if not self._about.exists():
+            try:
+                self.folder.mkdir(exist_ok=True)
+                _write_whole(self._about, json.dumps({"identity": self._identity, "publishing": False}).encode())
+            except OSError as error:
+                raise cannot_write(self._about, error) from error
+        return RowWriter(self._rows_of(block), offset)
+
+    def read_rows(self, block: int, end: int | None = None) -> Iterator[FinishedRows]:
+        """The rows of a block: all of them, or those in its first ``end`` bytes."""
+        return read_rows(self._rows_of(block), end)
+
+    def is_due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return self.keeps_checkpoints and time.monotonic() - self._last >= CHECKPOINT_SECONDS
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint; its rows are on the disk already.
+
+        Raises:
+            RunError: If it cannot be written.
+        """
+        about = {key: value for key, value in asdict(checkpoint).items() if key != "carry"}
+        head = json.dumps(about | {"shape": checkpoint.carry.shape}).encode()
+        carry = pa.compress(np.ascontiguousarray(checkpoint.carry), codec=CODEC, asbytes=True)
+        try:
+            _write_whole(self._checkpoint, _SIZE.pack(len(head)) + head + carry)
+        except OSError as error:
+            raise cannot_write(self._checkpoint, error) from error
+        self._last = time.monotonic()
+
+    def begin_publishing(self) -> None:
+        """Notes that outputs which are there from now on are this run's own, and may be replaced by the next one."""
+        if self._about.exists():
+            try:
+                _write_whole(self._about, json.dumps({"identity": self._identity, "publishing": True}).encode())
+            except OSError as error:
+                raise cannot_write(self._about, error) from error
+
+    def discard(self) -> None:
+        """Leaves nothing behind."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _rows_of(self, block: int) -> Path:
+        return self.folder / f"block-{block:03d}.rows"
+
+    def _read_about(self) -> dict[str, Any]:
+        return _read_about(self.folder)
+
+    def _read_checkpoint(self) -> Checkpoint | None:
+        """The last checkpoint, or None if there is none."""
+        try:
+            data = self._checkpoint.read_bytes()
+        except FileNotFoundError:
+            return None
+        (size,) = _SIZE.unpack_from(data)
+        about = json.loads(data[_SIZE.size : _SIZE.size + size])
+        shape = tuple(about.pop("shape"))
+        raw = pa.decompress(data[_SIZE.size + size :], 4 * int(np.prod(shape)), codec=CODEC, asbytes=True)
+        checkpoint = Checkpoint(**about, carry=np.frombuffer(raw, np.uint32).reshape(shape))
+        rows = self._rows_of(checkpoint.block)
+        if not rows.exists() or rows.stat().st_size < checkpoint.offset:
+            raise RunError(f"the journal {self.folder} is damaged; give --no-resume to start anew")
+        return checkpoint
+
+
+def journal_folder(output: Path) -> Path:
+    """Where the journal of an output lies."""
+    return output.with_name(f".{output.name}.journal")
+
+
+def was_publishing(output: Path) -> bool:
+    """Whether a run was stopped while it put its outputs in place, so that some are there and some not."""
+    return bool(_read_about(journal_folder(output)).get("publishing"))
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / "about.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Replaces a file: after a power cut the old or the new one is there."""
+    beside = path.with_name(f"{path.name}.part")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,151 @@
+"""One scene of many: the function that every engine runs, and the ledger in which it is noted.
+
+The ledger is also the manifest: a scene that it calls done, with the same model and options and its outputs in place,
+is not run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, WeftGeoError
+from weft_geo.inference.backends import Predictor
+from weft_geo.inference.engine import predict_scene
+from weft_geo.inference.journal import was_publishing
+from weft_geo.inference.run import Progress
+
+Entry = dict[str, Any]
+"""What the ledger says of a scene: ``scene``, ``status`` (``done`` or ``failed``), ``outputs``, ``run``; and ``error``,
+or ``objects``, ``windows`` and ``seconds``."""
+
+
+@dataclass(frozen=True)
+class SceneTask:
+    """One scene and its outputs."""
+
+    scene: str
+    objects: Path | None = None
+    mask: Path | None = None
+    probability: Path | None = None
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The outputs that are wanted."""
+        return [path for path in (self.objects, self.mask, self.probability) if path is not None]
+
+
+def run_scene(
+    task: SceneTask, predictor: Predictor, options: dict[str, Any], progress: Progress | None = None
+) -> Entry:
+    """Runs one scene. This is what every engine calls, wherever it runs.
+
+    Args:
+        task: The scene.
+        predictor: The model.
+        options: Further arguments of ``predict_scene``.
+        progress: Is told how far the run is.
+
+    Returns:
+        The scene's entry in the ledger.
+
+    Raises:
+        InterruptedRunError: The process was asked to terminate.
+    """
+    entry: Entry = {"scene": task.scene, "status": "done", "outputs": [str(path) for path in task.outputs]}
+    entry["run"] = describe_run(predictor.sha256 or predictor.name, options)
+    try:
+        report = predict_scene(
+            task.scene, predictor, task.objects, task.mask, task.probability, progress=progress, **options
+        )
+    except InterruptedRunError:
+        raise
+    except WeftGeoError as error:
+        return entry | {"status": "failed", "outputs": [], "error": str(error)}
+    return entry | {"objects": report.objects, "windows": report.windows, "seconds": round(report.seconds, 3)}
+
+
+def describe_run(model: str, options: dict[str, Any]) -> str:
+    """A short name of a model with its options: entries with another one are of another run."""
+    how = {key: value for key, value in options.items() if key not in ("overwrite", "resume", "workers", "max_memory")}
+    return hashlib.sha256(json.dumps([model, how], sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+class Ledger:
+    """How each scene went, on disk after every scene.
+
+    Args:
+        path: The file, replaced whole each time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._entries: dict[str, Entry] = {}
+        if path.exists():
+            try:
+                self._entries = {entry["scene"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
+            except (ValueError, TypeError, KeyError) as error:
+                raise InputError(f"{path} is no ledger of weft-geo; move it away, or give another folder") from error
+
+    def is_done(self, task: SceneTask, run: str) -> bool:
+        """Whether the scene's outputs of this very run are all there."""
+        entry = self._entries.get(task.scene, {})
+        made = entry.get("outputs", [])
+        there = all(str(path) in made and path.exists() for path in task.outputs)
+        return there and (entry.get("status"), entry.get("run")) == ("done", run)
+
+    def knows(self, path: Path) -> bool:
+        """Whether an output is that of a scene it calls done."""
+        return any(str(path) in entry["outputs"] for entry in self._entries.values())
+
+    def entry(self, task: SceneTask) -> Entry:
+        """What it says of a scene."""
+        return self._entries[task.scene]
+
+    def add(self, entry: Entry, tasks: Sequence[SceneTask]) -> None:
+        """Notes how a scene went; the entries of ``tasks`` come first, in their order."""
+        self._entries[entry["scene"]] = entry
+        order = [task.scene for task in tasks]
+        order += [scene for scene in self._entries if scene not in set(order)]
+        entries = [self._entries[scene] for scene in order if scene in self._entries]
+        beside = self.path.with_name(f".{self.path.name}.part")
+        beside.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.replace(self.path)
+
+
+def choose_missing(tasks: Sequence[SceneTask], book: Ledger, run: str, overwrite: bool) -> list[SceneTask]:
+    """The scenes to run: all of them to overwrite what is there, else those that are not done.
+
+    Raises:
+        OutputExistsError: An output is there of a scene that is not done by this very run.
+    """
+    if overwrite:
+        return list(tasks)
+    missing = [task for task in tasks if not book.is_done(task, run)]
+    _refuse([path for task in missing for path in _standing(task)])
+    return missing
+
+
+def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bool) -> None:
+    """Refuses before the model is loaded what could only fail.
+
+    Raises:
+        OutputExistsError: An output is there that the ledger does not know.
+    """
+    if not overwrite:
+        _refuse([path for task in tasks for path in _standing(task) if not (book and book.knows(path))])
+
+
+def _standing(task: SceneTask) -> list[Path]:
+    """Outputs that are there, unless left by a run that was stopped while it put them in place."""
+    return [path for path in task.outputs if path.exists() and not was_publishing(task.outputs[0])]
+
+
+def _refuse(there: list[Path]) -> None:
+    if there:
+        more = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
+        raise OutputExistsError(f"{there[0]}{more} already there; pass --overwrite to replace what is there")

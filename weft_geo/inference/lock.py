@@ -1,0 +1,69 @@
+"""One run an output: a second one that would write the same file is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from weft_geo.errors import OutputBusyError, RunError
+
+
+@contextmanager
+def lock_outputs(paths: Sequence[Path]) -> Iterator[None]:
+    """Holds a lock beside each output while the block runs.
+
+    The operating system lets go of it when the process ends, however it ends; what a killed run leaves is an empty
+    hidden file, which the next run takes over and removes.
+
+    Raises:
+        OutputBusyError: If another run holds one.
+        RunError: If no lock can be made there.
+    """
+    with ExitStack() as held:
+        for path in paths:
+            held.enter_context(_lock(path))
+        yield
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    beside = path.with_name(f".{path.name}.lock")
+    busy = OutputBusyError(f"another run is writing {path} now; wait for it to end, or give another output")
+    while True:
+        try:
+            file = os.open(beside, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunError(f"{path} cannot be written: {error.strerror}") from error
+        try:
+            _take(file)
+        except OSError as error:
+            os.close(file)
+            raise busy from error
+        # Whoever had it may have removed it between our two calls; then what we hold is a file without a name.
+        if beside.exists() and os.path.samestat(os.fstat(file), beside.stat()):
+            break
+        os.close(file)
+    try:
+        yield
+    finally:
+        if sys.platform == "win32":
+            os.close(file)
+            beside.unlink(missing_ok=True)
+        else:
+            beside.unlink(missing_ok=True)
+            os.close(file)
+
+
+def _take(file: int) -> None:
+    """Takes the lock on an open file, or raises OSError at once."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,76 @@
+"""Work that goes on beside the model: stages in threads of their own, joined by bounded queues.
+
+``ahead`` makes items before they are asked for, ``Behind`` deals with items after they are handed over. Both keep the
+order and hold a fixed number of items, so a fast stage waits for a slow one and memory stays bounded. numpy and GDAL
+release the interpreter's lock, so the stages truly run at the same time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+Item = TypeVar("Item")
+
+
+def ahead(items: Generator[Item], count: int, name: str) -> Generator[Item]:
+    """Makes items in one background thread, at most ``count`` of them before they are asked for.
+
+    Order is kept. An error surfaces where its item would have. Closing the iterator waits for the item under way, and
+    closes ``items``.
+    """
+    end: Any = object()
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix=f"weft-{name}") as thread:
+            waiting = deque(thread.submit(next, items, end) for _ in range(count))
+            try:
+                while (item := waiting.popleft().result()) is not end:
+                    waiting.append(thread.submit(next, items, end))
+                    yield item
+            finally:
+                for future in waiting:
+                    future.cancel()
+    finally:
+        items.close()
+
+
+class Behind(Generic[Item]):
+    """Hands items to a function that runs in one background thread.
+
+    Use as a context manager. Leaving it by an exception drops the items that wait and lets the one under way end.
+
+    Args:
+        work: Is given the items one by one, in order.
+        count: Items that may wait or be under way; ``put`` waits for room.
+        name: Of the stage.
+    """
+
+    def __init__(self, work: Callable[[Item], None], count: int, name: str) -> None:
+        self._work = work
+        self._count = count
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"weft-{name}")
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def put(self, item: Item) -> None:
+        """Hands over an item. An error of an earlier item surfaces here, or in ``finish``."""
+        while self._waiting and (len(self._waiting) >= self._count or self._waiting[0].done()):
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._work, item))
+
+    def finish(self) -> None:
+        """Waits until every item has been dealt with."""
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for future in self._waiting:
+            future.cancel()
+        self._thread.shutdown()
