@@ -89,7 +89,9 @@ def make_victim(marks: Path) -> CallablePredictor:
 @pytest.fixture
 def two_workers() -> Iterator[None]:
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    handler = signal.getsignal(signal.SIGTERM)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    signal.signal(signal.SIGTERM, handler)  # Ray's own would outlive it, and end the tests of interruptions
     yield
     ray.shutdown()
 

@@ -6,8 +6,11 @@ journal beside the scene's output lets that one go on where the dead one was, if
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from weft_geo.errors import InputError, MissingExtraError, WeftGeoError
@@ -58,12 +61,26 @@ def run_on_ray(
         raise MissingExtraError("running scenes on a cluster", "ray") from error
     started = not ray.is_initialized()
     if started:
-        ray.init(log_to_driver=False, include_dashboard=False)
+        with _signals_kept():
+            ray.init(log_to_driver=False, include_dashboard=False)
     try:
         yield from _Fleet(ray, make_predictor, options).run(tasks, book, overwrite, progress)
     finally:
         if started:
             ray.shutdown()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray puts its own handler on SIGTERM; the program's stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 class _Fleet:
