@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weft_geo.errors import CheckpointError, InputError, MissingExtraError
+from weft_geo.errors import CheckpointError, InputError, MissingExtraError, RunError
 from weft_geo.inference import load_predictor, predict_scene
 
 
@@ -57,3 +57,31 @@ def test_without_torch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delitem(sys.modules, "weft_geo.inference.torch_backend", raising=False)
     with pytest.raises(MissingExtraError, match=r'the checkpoint tiny\.safetensors needs the "train" extra'):
         load_predictor(tmp_path / "tiny.safetensors")
+
+
+def test_a_batch_too_large_for_the_gpu_is_run_in_halves(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no GPU here; the model says what torch would."""
+    import torch
+
+    predictor = load_predictor(checkpoint, device="cpu")
+    images = np.random.default_rng(0).random((5, 3, 64, 64), np.float32)
+    whole = predictor(images)
+    sizes: list[int] = []
+    run = predictor._run  # type: ignore[attr-defined]
+
+    def short_of_memory(part: np.ndarray) -> np.ndarray:
+        sizes.append(len(part))
+        if len(part) > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return run(part)
+
+    monkeypatch.setattr(predictor, "_run", short_of_memory)
+    np.testing.assert_allclose(predictor(images), whole, atol=1e-5)
+    assert sizes == [5, 2, 2, 1]
+
+    def never_enough(part: np.ndarray) -> np.ndarray:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(predictor, "_run", never_enough)
+    with pytest.raises(RunError, match="does not hold a window of shape"):
+        predictor(images)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import CheckpointError, ContractError, InputError, InterruptedRunError, RunError
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY, ModelContract
+from weft_geo.inference.processors import count_processors
 
 THREADS_VARIABLE = "WEFT_GEO_THREADS"
 
@@ -26,7 +27,8 @@ class OnnxPredictor:
         source: Its path, for messages.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto`` or ``fp32``; an ONNX file has its precision inside.
-        threads: CPU threads; None takes ``WEFT_GEO_THREADS``, or else one a physical core.
+        threads: CPU threads; None takes ``WEFT_GEO_THREADS``, or else one a physical core that
+            this process may use.
 
     Raises:
         CheckpointError: If the bytes are no ONNX model.
@@ -115,7 +117,11 @@ def _count_threads(threads: int | None) -> int:
     text = os.environ.get(THREADS_VARIABLE, "0") if threads is None else str(threads)
     if not text.isdigit():
         raise InputError(f"the number of threads must be a whole number, got {text!r}; look at {THREADS_VARIABLE}")
-    return int(text)
+    if text != "0":
+        return int(text)
+    allowed = count_processors()
+    # Left to itself ONNX Runtime takes one thread a physical core, and knows nothing of a container's share.
+    return allowed if allowed < (os.cpu_count() or 1) else 0
 
 
 def _check_shapes(source: str, tensor: Any, contract: ModelContract) -> tuple[int | None, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from weft_geo.inference.backends import Predictor
 from weft_geo.inference.blending import RollingBand
 from weft_geo.inference.columns import ColumnBlock, split_columns
 from weft_geo.inference.memory import available_memory_bytes, parse_memory, peak_memory_bytes, resident_memory_bytes
+from weft_geo.inference.processors import count_processors
 from weft_geo.inference.strips import MOST_ROWS, StripReader
 
 READ_AHEAD = 2
@@ -311,7 +311,7 @@ def _fit(
 
 def _count_workers(workers: int | None) -> int:
     if workers is None:
-        return min(4, os.cpu_count() or 1)
+        return min(4, count_processors())
     if workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
     return workers

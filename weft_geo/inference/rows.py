@@ -1,7 +1,7 @@
 """Finished rows on disk, in the order in which they were finished: what a run can be taken up from.
 
 A file holds records one after the other; a record is a header, the levels and the valid pixels, both compressed by LZ4,
-under one checksum. Rows of probabilities compress well, since most of a scene is no object.
+under one checksum. LZ4 takes next to no time; what a model says of a textured scene it makes only a fifth smaller.
 """
 
 from __future__ import annotations

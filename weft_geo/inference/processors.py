@@ -1,0 +1,19 @@
+"""How many processors this process may use: neither those it is kept from, nor more than its container is given."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""``quota period`` in microseconds, or ``max period``: https://docs.kernel.org/admin-guide/cgroup-v2.html."""
+
+
+def count_processors() -> int:
+    """Processors this process may use, at least 1."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if QUOTA.exists():
+        quota, _, period = QUOTA.read_text().partition(" ")
+        if quota.isdigit():
+            count = min(count, -(-int(quota) // int(period)))
+    return max(count, 1)
