@@ -26,10 +26,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "samplers": {"geo"},
     "datasets": {"geo", "samplers"},
     "models": {"geo", "datasets", "samplers"},
-    "trainers": {"geo", "datasets", "samplers", "models"},
+    "metrics": {"geo", "datasets", "samplers", "models"},
+    "trainers": {"geo", "datasets", "samplers", "models", "metrics"},
     "vector": {"geo"},
     "inference": {"geo", "vector", "weights"},
-    "cli": {"weft_geo", "geo", "datasets", "samplers", "models", "trainers", "vector", "inference", "weights"},
+    "cli": {
+        "weft_geo",
+        "geo",
+        "datasets",
+        "samplers",
+        "models",
+        "metrics",
+        "trainers",
+        "vector",
+        "inference",
+        "weights",
+    },
 }
 # Doors between the rooms with and without torch: a backend, and the script that made the embedded model.
 DOORS = {

@@ -73,6 +73,30 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     return (values > 128).astype(np.uint8)
 
 
+def read_map(path: Path, peak: float = 255) -> NDArray[np.float32]:
+    """Read a probability map as float32 [H, W] on 0…1.
+
+    Args:
+        path: 8 bits, 16 bits, or float on 0…1.
+        peak: what stands for 1 in 8 bits.
+
+    Raises:
+        DatasetError: it is missing, damaged or coloured, or its floats are not probabilities.
+    """
+    with _open(path) as picture:
+        deep = picture.mode not in _EIGHT_BITS
+        values = np.asarray(_decode(path, picture)) if deep else None
+    if values is None:
+        return np.minimum(read_grey(path) / np.float32(peak), 1)
+    if values.dtype.kind in "iu":
+        return (values / np.float32(65535)).clip(0, 1)
+    if not (np.isfinite(values).all() and values.min(initial=0) >= 0 and values.max(initial=0) <= 1):
+        raise DatasetError(
+            f"{path} holds floats from {values.min():.4g} to {values.max():.4g}; expected probabilities on 0…1"
+        )
+    return values.astype(np.float32)
+
+
 def picture_size(path: Path) -> tuple[int, int]:
     """(height, width) from the header alone."""
     with _open(path) as picture:
