@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from weft_geo.metrics.saliency import MapScores, Normalization, score_map, summa
 
 Progress = Callable[[str, str, int, int, str], None]
 Scored = tuple[MapScores, bool]
+StartTask = Callable[[], Future[Scored]]
 STAGE = "score"
 _WAITING = 4
 """Tasks a process may have waiting, so that maps that were computed do not pile up in memory."""
@@ -37,6 +39,7 @@ class Evaluation:
         normalize: how maps were scaled.
         resized: maps that did not have the size of their truth.
         unmatched: predictions without a truth, which took no part.
+        peak: what stands for 1 in 8-bit maps.
     """
 
     figures: dict[str, float]
@@ -44,6 +47,7 @@ class Evaluation:
     normalize: Normalization
     resized: int
     unmatched: int = 0
+    peak: float = 255
 
 
 def score_folders(
@@ -77,17 +81,13 @@ def score_folders(
             f"{predictions} has no map for {found.lone_masks[0]}{more}; a figure of the rest alone would mislead. Add "
             "maps of the same names, or take those masks out"
         )
-    scale = _scale(found.pairs)
+    peak = _find_peak(found.pairs)
     with scoring_pool(workers) as pool:
-        tasks = (pool.task(_score_files, pair, normalize, scale) for pair in found.pairs)
+        tasks = (partial(pool.submit, _score_files, pair, normalize, peak) for pair in found.pairs)
         results = pool.gather(tasks, len(found.pairs), progress)
     scores = [score for score, _ in results]
-    return (
-        Evaluation(
-            summarize(scores), scores, normalize, sum(resized for _, resized in results), len(found.lone_images)
-        ),
-        found.pairs,
-    )
+    resized = sum(changed for _, changed in results)
+    return Evaluation(summarize(scores), scores, normalize, resized, len(found.lone_images), peak), found.pairs
 
 
 def resize_map(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float64]:
@@ -115,14 +115,12 @@ class ScoringPool:
     def __init__(self, executor: ProcessPoolExecutor, workers: int) -> None:
         self._executor, self._limit = executor, workers * _WAITING
 
-    def task(self, function: Callable[..., Scored], *arguments: object) -> Callable[[], Future[Scored]]:
-        """Something to be started by `gather` when there is room for it."""
-        return lambda: self._executor.submit(function, *arguments)
+    def submit(self, function: Callable[..., Scored], *arguments: object) -> Future[Scored]:
+        """Start a task."""
+        return self._executor.submit(function, *arguments)
 
-    def gather(
-        self, tasks: Iterable[Callable[[], Future[Scored]]], total: int, progress: Progress | None
-    ) -> list[Scored]:
-        """Run all tasks; the results are in the order of the tasks."""
+    def gather(self, tasks: Iterable[StartTask], total: int, progress: Progress | None) -> list[Scored]:
+        """Start tasks, each when there is room for it; the results are in the order of the tasks."""
         tell = progress or (lambda *_: None)
         tell("start", STAGE, 0, total, "")
         order: dict[Future[Scored], int] = {}
@@ -166,12 +164,12 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _score_files(pair: Pair, normalize: Normalization, scale: float) -> Scored:
-    return score_against(pair.name, read_map(pair.image, scale), pair.mask, normalize)
+def _score_files(pair: Pair, normalize: Normalization, peak: float) -> Scored:
+    return score_against(pair.name, read_map(pair.image, peak), pair.mask, normalize)
 
 
-def _scale(pairs: list[Pair]) -> float:
+def _find_peak(pairs: list[Pair]) -> float:
     """1 if the maps are masks of 0 and 1, by a look at some of them; else 255."""
     step = max(len(pairs) // 24, 1)
-    peak = max((read_map(pair.image, 255).max(initial=0) for pair in pairs[::step]), default=0)
-    return 1.0 if 0 < peak <= 1 / 255 else 255.0
+    brightest = max((read_map(pair.image).max(initial=0) for pair in pairs[::step]), default=0)
+    return 1.0 if 0 < brightest <= 1.5 / 255 else 255.0
