@@ -13,6 +13,7 @@ from torchgeo.datasets import NonGeoDataset
 from weft_geo.datasets.catalogue import Benchmark
 from weft_geo.datasets.layouts import Pair, find_pairs
 from weft_geo.datasets.pictures import read_image, read_mask
+from weft_geo.datasets.verify import different_sizes
 from weft_geo.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -101,11 +102,3 @@ class BenchmarkDataset(NonGeoDataset):  # type: ignore[misc]  # torchgeo is not 
             f"{lone[0]} is a {kind} without a {partner} of the same name{more}; add the {partner}, or remove it. "
             f"weft-geo datasets verify {self.benchmark.name} --data-root {self.root} lists all"
         )
-
-
-def different_sizes(pair: Pair, image: tuple[int, ...], mask: tuple[int, ...]) -> str:
-    """What to say of a picture and a mask that do not lie on each other; sizes are (height, width)."""
-    return (
-        f"{pair.mask} is {mask[1]} × {mask[0]} px but its picture {pair.image} is {image[1]} × {image[0]} px; "
-        "they must lie on each other, so find the right mask, or remove both"
-    )

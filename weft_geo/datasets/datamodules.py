@@ -16,6 +16,7 @@ from weft_geo.datasets.benchmark import BenchmarkDataset
 from weft_geo.datasets.catalogue import find_benchmark
 from weft_geo.datasets.registry import load_dataset
 from weft_geo.datasets.scene_datasets import SceneImages, ScenePolygons
+from weft_geo.datasets.verify import require_sound
 from weft_geo.errors import InputError, VectorError
 from weft_geo.samplers import CoveringGeoSampler, ObjectBalancedGeoSampler, ResumableSampler
 
@@ -40,6 +41,7 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
         samples: samples of the whole run, so that one epoch of the trainer is the whole run; None for one pass over
             the data an epoch.
         limit: only the first pictures of each split, to try things out or to overfit on purpose.
+        check: read every file in `setup`, so that a damaged one stops the run before it starts.
 
     Attributes:
         classes: object classes, background left out.
@@ -65,6 +67,7 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
         seed: int = 2024,
         samples: int | None = None,
         limit: int | None = None,
+        check: bool = True,
     ) -> None:
         super().__init__()
         _check(batch_size, num_workers)
@@ -73,7 +76,7 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
         self.benchmark = find_benchmark(name)
         self.root, self.batch_size, self.num_workers = Path(root), batch_size, num_workers
         self.augmentation = augmentation or ResearchAugmentation()
-        self.seed, self.samples, self.limit = seed, samples, limit
+        self.seed, self.samples, self.limit, self.check = seed, samples, limit, check
         self.start_samples = 0
         self.classes = self.benchmark.classes
         train, test = (self.benchmark.statistics_of(split) for split in ("train", self.benchmark.validation))
@@ -105,6 +108,8 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
     def _load(self, split: str) -> BenchmarkDataset:
         data = load_dataset(self.benchmark.name, self.root, split)
         data.pairs = data.pairs[: self.limit]
+        if self.check:
+            require_sound(data.pairs)
         return data
 
 
