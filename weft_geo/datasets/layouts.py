@@ -134,12 +134,12 @@ def _picture_folders(base: Path) -> Iterator[_Folder]:
         inner[:] = sorted(name for name in inner if not name.startswith((".", "__"))) if len(parts) < _DEPTH else []
         files = tuple(path / name for name in sorted(names) if _is_picture(Path(name)))
         if files:
-            yield _describe(path, parts, base.name, files)
+            yield _describe(path, parts, files)
 
 
-def _describe(path: Path, parts: tuple[str, ...], base_name: str, files: tuple[Path, ...]) -> _Folder:
+def _describe(path: Path, parts: tuple[str, ...], files: tuple[Path, ...]) -> _Folder:
     role = split = None
-    for part in reversed((base_name, *parts)):
+    for part in reversed(parts):
         words = _words(part)
         if role is None:
             masks = words & _MASK_WORDS or any(word.endswith("gt") for word in words)

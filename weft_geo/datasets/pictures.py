@@ -54,7 +54,7 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
         if np.ptp(colours, axis=2).max(initial=0) > 8:  # JPEG leaves a trace of colour in grey
             raise DatasetError(f"{path} is a coloured mask; expected one channel with 0 and 255, or 0 and 1")
         values = values[..., 0]
-    return np.ascontiguousarray(values)
+    return values.copy()
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
