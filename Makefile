@@ -23,7 +23,7 @@ $(VENV)/base.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/dev.installed: pyproject.toml $(VENV)/base.installed
-	$(PIP) -e ".[train,dev]"
+	$(PIP) -e ".[train,metrics,dev]"
 	@touch $@
 
 demo: $(VENV)/base.installed

@@ -18,6 +18,7 @@ from .progress import Console
 BASE = ("numpy", "rasterio", "shapely", "pyproj", "pyogrio", "geopandas", "pyarrow", "onnxruntime", "click")
 EXTRAS = {
     "train": ("torch", "torchvision", "torchgeo", "lightning", "timm", "safetensors", "onnx"),
+    "metrics": ("pysodmetrics", "pillow"),
     "ray": ("ray",),
 }
 

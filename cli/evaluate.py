@@ -1,19 +1,27 @@
-"""`weft-geo evaluate`: how good objects are, against the truth."""
+"""`weft-geo evaluate`: how good objects, maps or a checkpoint are, against the truth."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import json_option
+from .options import json_option, progress_option
 from .progress import Console
 
+if TYPE_CHECKING:
+    from weft_geo.metrics.folders import Evaluation
 
-@click.command(short_help="Score objects against true ones.")
-@click.option("--objects", required=True, metavar="A.gpkg", help="Objects that were found.")
-@click.option("--truth", required=True, metavar="B.gpkg", help="Objects that are there, in any CRS.")
+
+@click.command(short_help="Score objects, probability maps or a checkpoint against the truth.")
+@click.argument("checkpoint", required=False, metavar="[CHECKPOINT]")
+@click.option("--objects", metavar="A.gpkg", help="Objects that were found, against --truth B.gpkg.")
+@click.option("--predictions", metavar="DIR", help="Probability maps, against --truth DIR of masks of the same names.")
+@click.option("--dataset", metavar="NAME", help="Run CHECKPOINT on this benchmark; see weft-geo datasets.")
+@click.option("--data-root", metavar="DIR", help="Where the benchmark is.")
+@click.option("--truth", metavar="B", help="What is there: a layer, in any CRS, or a folder of masks.")
 @click.option(
     "--iou",
     type=click.FloatRange(0, 1, min_open=True),
@@ -21,20 +29,69 @@ from .progress import Console
     show_default=True,
     help="Least intersection over union of a found object and its true partner.",
 )
+@click.option(
+    "--normalize",
+    type=click.Choice(["minmax", "none"]),
+    default="minmax",
+    show_default=True,
+    help="Scale each map by its own minimum and maximum, as PySODMetrics does, or leave it.",
+)
+@click.option("--split", metavar="NAME", default="test", show_default=True, help="Of the benchmark.")
+@click.option(
+    "--passes",
+    type=click.Choice(["research", "single"]),
+    default="research",
+    show_default=True,
+    help="Scales and flips as in the research configuration, or one look at a short side of 512 px.",
+)
+@click.option("--trunk", metavar="FILE", help="For an adapter-only checkpoint, the trunk it was trained on.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--maps", metavar="DIR", help="Keep the maps of CHECKPOINT there.")
+@click.option("--pictures", metavar="DIR", help="Write pictures of the worst and the best maps there.")
+@click.option("--examples", type=click.IntRange(1), default=8, show_default=True, help="Worst and best pictures, each.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that score.  [default: one per core]")
+@progress_option
 @json_option
 @click.pass_obj
-def evaluate(console: Console, /, objects: str, truth: str, iou: float, as_json: bool) -> None:
-    """Compare the polygons of two layers.
+def evaluate(console: Console, /, **options: Any) -> None:
+    r"""Score objects, probability maps or a checkpoint against the truth.
 
-    Objects are paired one to one by their intersection over union (IoU). The area IoU compares the
-    areas that all objects of each layer cover, whichever object they belong to.
+    \b
+    weft-geo evaluate --objects found.gpkg --truth true.gpkg
+    weft-geo evaluate --predictions maps/ --truth masks/
+    weft-geo evaluate model.safetensors --dataset eorssd --data-root data/EORSSD
+
+    Objects are paired one to one by their intersection over union (IoU). Maps are resized to the size of their truth
+    and scored by PySODMetrics; the output says how maps were scaled, and which mIoU and which F is meant.
     """
+    ways = {
+        "--objects A --truth B": options["objects"] is not None,
+        "--predictions DIR --truth DIR": options["predictions"] is not None,
+        "CHECKPOINT --dataset NAME --data-root DIR": options["checkpoint"] is not None
+        or options["dataset"] is not None,
+    }
+    if sum(ways.values()) != 1:
+        raise click.UsageError(f"give one of: {'; '.join(ways)}")
+    if options["objects"] or options["predictions"]:
+        if options["truth"] is None:
+            raise click.UsageError("--truth is missing: what to compare with")
+        _objects(console, options) if options["objects"] else _predictions(console, options)
+        return
+    if missing := [name for name in ("checkpoint", "dataset", "data_root") if options[name] is None]:
+        raise click.UsageError(
+            f"{missing[0].replace('_', '-')} is missing: give CHECKPOINT --dataset NAME --data-root DIR"
+        )
+    _checkpoint(console, options)
+
+
+def _objects(console: Console, options: dict[str, Any]) -> None:
     from weft_geo.vector import match_objects
 
     from .layers import read_layer
 
-    scores = match_objects(read_layer(objects), read_layer(truth), iou=iou)
-    if as_json:
+    iou = options["iou"]
+    scores = match_objects(read_layer(options["objects"]), read_layer(options["truth"]), iou=iou)
+    if options["as_json"]:
         console.result(json.dumps({"iou_threshold": iou, **asdict(scores)}))
         return
     found = scores.true_positives + scores.false_positives
@@ -46,3 +103,88 @@ def evaluate(console: Console, /, objects: str, truth: str, iou: float, as_json:
         f"recall     {scores.recall:.3f}   {scores.true_positives} of {true} true objects are found\n"
         f"mean IoU   {scores.mean_iou:.3f}   of the pairs"
     )
+
+
+def _predictions(console: Console, options: dict[str, Any]) -> None:
+    from weft_geo.metrics.folders import score_folders
+
+    result, files = score_folders(
+        options["predictions"], options["truth"], options["normalize"], options["workers"], console.progress
+    )
+    if result.unmatched:
+        console.warn(f"{result.unmatched} predictions have no truth of the same name and took no part")
+    if options["pictures"]:
+        from .examples import write_examples
+
+        triples = [(None, pair.image, pair.mask) for pair in files]
+        write_examples(console, options["pictures"], result, triples, options["examples"])
+    _report(console, result, f"{options['predictions']} against {options['truth']}", options["as_json"])
+
+
+def _checkpoint(console: Console, options: dict[str, Any]) -> None:
+    import tempfile
+    from pathlib import Path
+
+    from weft_geo.datasets.registry import load_dataset
+    from weft_geo.metrics.benchmark import evaluate_model
+    from weft_geo.metrics.multiscale import RESEARCH, SINGLE
+    from weft_geo.models import load_checkpoint
+
+    data = load_dataset(options["dataset"], options["data_root"], options["split"])
+    model = load_checkpoint(options["checkpoint"], options["trunk"])
+    with tempfile.TemporaryDirectory() as scratch:
+        maps = Path(options["maps"] or scratch)
+        result = evaluate_model(
+            model,
+            data,
+            maps,
+            RESEARCH if options["passes"] == "research" else SINGLE,
+            normalize=options["normalize"],
+            device=options["device"],
+            workers=options["workers"],
+            progress=console.progress,
+        )
+        if options["pictures"]:
+            from .examples import write_examples
+
+            triples = [(pair.image, maps / f"{pair.name}.png", pair.mask) for pair in data.pairs]
+            write_examples(console, options["pictures"], result, triples, options["examples"])
+    title = f"{options['checkpoint']} on {data.benchmark.title}, {options['split']}, {options['passes']} passes"
+    _report(console, result, title, options["as_json"])
+
+
+_TABLE = (
+    ("miou", "mIoU", "background and object, all pixels together, at > 0.5 (mmsegmentation, the research code)"),
+    ("mdice", "mDice", "likewise"),
+    ("iou", "IoU", "object alone, all pixels together, at > 0.5"),
+    ("dice", "Dice", "likewise"),
+    ("s_measure", "S", "structure measure, α = 0.5"),
+    ("adaptive_e", "E adaptive", "each map at twice its mean"),
+    ("mean_e", "E mean", "of 256 thresholds"),
+    ("max_e", "E max", "of 256 thresholds"),
+    ("adaptive_f", "F adaptive", "β² = 0.3, each map at twice its mean"),
+    ("mean_f", "F mean", "β² = 0.3, of 256 thresholds"),
+    ("max_f", "F max", "β² = 0.3, of 256 thresholds"),
+    ("weighted_f", "F weighted", "β² = 1"),
+    ("mean_image_iou", "image IoU", "object, mean of maps and of 256 thresholds"),
+    ("mean_image_dice", "image Dice", "likewise (meanDice of the polyp papers)"),
+    ("mae", "MAE", ""),
+)
+
+
+def _report(console: Console, result: Evaluation, title: str, as_json: bool) -> None:
+    how = {
+        "normalize": result.normalize,
+        "resize": "bilinear, to the truth's size",
+        "resized": result.resized,
+        "truth": "object above 128, or 1 in masks of 0 and 1",
+    }
+    if as_json:
+        images = [{"name": s.name, "iou": s.iou, **s.values} for s in result.scores]
+        facts = {"title": title, "maps": len(result.scores), "protocol": how, "figures": result.figures}
+        console.result(json.dumps(facts | {"images": images}, ensure_ascii=False))
+        return
+    scaled = "scaled by its own minimum and maximum" if result.normalize == "minmax" else "taken as it is"
+    lines = [title, f"{len(result.scores)} maps; each {scaled}; {result.resized} resized bilinearly to their truth"]
+    lines += [f"{label:<11} {result.figures[name]:.4f}   {note}".rstrip() for name, label, note in _TABLE]
+    console.result("\n".join(lines))

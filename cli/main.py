@@ -20,6 +20,7 @@ import click
 from weft_geo.errors import InputError, InterruptedRunError, PartialRunError, WeftGeoError
 from weft_geo.version import __version__
 
+from .datasets import datasets
 from .doctor import doctor
 from .evaluate import evaluate
 from .export import export
@@ -136,7 +137,7 @@ def weft_geo(console: Console, /, verbose: bool, quiet: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
 
 
-for _command in (predict, vectorize, evaluate, preview, sample, info, models, export, doctor):
+for _command in (predict, vectorize, evaluate, preview, sample, info, models, datasets, export, doctor):
     weft_geo.add_command(_command)
 
 

@@ -1,0 +1,66 @@
+"""`weft-geo datasets`: the benchmarks that are known by name, and whether a copy of one is whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from .options import json_option, progress_option
+from .progress import Console
+
+
+@click.group(short_help="List the benchmarks known by name, or verify a copy.", invoke_without_command=True)
+@json_option
+@click.pass_context
+def datasets(context: click.Context, as_json: bool) -> None:
+    """List the benchmarks that are known by name, with their splits, source and licence."""
+    if context.invoked_subcommand is not None:
+        return
+    from weft_geo.datasets.catalogue import BENCHMARKS
+    from weft_geo.datasets.layouts import describe_counts
+
+    console: Console = context.obj
+    if as_json:
+        console.result(json.dumps([asdict(known) for known in BENCHMARKS.values()], ensure_ascii=False))
+        return
+    task = ""
+    for known in BENCHMARKS.values():
+        if known.task != task:
+            task = known.task
+            console.result(f"{task}:")
+        console.result(f"  {known.name:<13} {describe_counts(known.counts):<28} {known.source}")
+    console.result("Licences and papers: weft-geo datasets --json. To check a copy: weft-geo datasets verify NAME")
+
+
+@datasets.command(short_help="Read every file of a copy and say all that is wrong with it.")
+@click.argument("name")
+@click.option("--data-root", required=True, metavar="DIR", help="Where the benchmark is, in any usual layout.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that read.  [default: one per core]")
+@progress_option
+@json_option
+@click.pass_obj
+def verify(console: Console, /, name: str, data_root: str, workers: int | None, as_json: bool) -> None:
+    """Count, pair and read all pictures and masks of a copy of NAME. Exit code 2 if any cannot be used."""
+    from weft_geo.datasets.catalogue import find_benchmark
+    from weft_geo.datasets.verify import verify_split
+    from weft_geo.errors import DatasetError
+
+    benchmark = find_benchmark(name)
+    reports = [verify_split(benchmark, data_root, split, workers, console.progress) for split in benchmark.counts]
+    problems = [problem for report in reports for problem in report.problems]
+    if as_json:
+        console.result(json.dumps([asdict(report) for report in reports], ensure_ascii=False))
+    else:
+        console.result(f"{benchmark.title}: {benchmark.task}\nlicence: {benchmark.licence}\nsource: {benchmark.source}")
+        for report in reports:
+            console.result(f"{report.split}: {report.pairs:,} pairs")
+            if report.smallest and report.largest:
+                (h0, w0), (h1, w1) = report.smallest, report.largest
+                console.result(f"  sizes {w0} × {h0} to {w1} × {h1} px")
+                console.result(f"  mean {report.mean}, standard deviation {report.std} (red, green, blue)")
+            for line in [f"  note: {note}" for note in report.notes] + [f"  problem: {p}" for p in report.problems]:
+                console.result(line)
+    if problems:
+        raise DatasetError(f"{len(problems)} problem(s) with {benchmark.title} in {data_root}, listed above")
