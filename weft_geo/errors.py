@@ -5,6 +5,7 @@
     │   ├── RasterError (OSError)            a raster is missing, unreadable, or lacks what is needed
     │   ├── CrsError                         a CRS is missing, unknown, or cannot be measured in
     │   ├── VectorError                      a vector layer is missing, unreadable, or has no usable geometry
+    │   ├── DatasetError (FileNotFoundError) a data set is missing, incomplete, or has files that cannot be used
     │   ├── ContractError                    a model and a scene do not fit each other
     │   ├── CheckpointError                  a checkpoint or model file is not what its name says
     │   ├── UnknownNameError (LookupError)   a name that is not known; the message lists the known ones
@@ -40,6 +41,10 @@ class CrsError(InputError):
 
 class VectorError(InputError):
     """A vector layer is missing, unreadable, or has no usable geometry."""
+
+
+class DatasetError(InputError, FileNotFoundError):
+    """A data set is missing, incomplete, or has files that cannot be used."""
 
 
 class ContractError(InputError):

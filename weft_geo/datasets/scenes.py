@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.features import rasterize
 
+from weft_geo.datasets.labels import IGNORE as IGNORE
 from weft_geo.errors import VectorError
 from weft_geo.geo.contract import ModelContract, Scale
 from weft_geo.geo.ground import choose_resampling
 from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import open_raster
 
-IGNORE = 255
 BANDS = 3
 
 

@@ -1,0 +1,1 @@
+"""Which items, and which parts of scenes, are drawn in which order (train extra)."""
