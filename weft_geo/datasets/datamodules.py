@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import numpy as np
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from weft_geo.datasets.augment import ResearchAugmentation, augment
+from weft_geo.datasets.areas import Areas, split_by_area
+from weft_geo.datasets.augment import ResearchAugmentation
+from weft_geo.datasets.augmented import AugmentedDataset, Item, SceneChips
 from weft_geo.datasets.benchmark import BenchmarkDataset
+from weft_geo.datasets.catalogue import find_benchmark
 from weft_geo.datasets.registry import load_dataset
-from weft_geo.errors import InputError
-from weft_geo.samplers.resumable import ResumableSampler
-
-Item = dict[str, Tensor]
-
-
-class AugmentedDataset(Dataset[Item]):
-    """Items of another data set, varied. An item depends on the seed and its key alone.
-
-    Args:
-        items: what to vary.
-        how: how pictures vary.
-        fill: what lies beside a picture that is smaller than the crop, per band on 0…255.
-        seed: of the random choices.
-    """
-
-    def __init__(
-        self, items: BenchmarkDataset, how: ResearchAugmentation, fill: tuple[float, ...], seed: int = 0
-    ) -> None:
-        self.items, self.how, self.fill, self.seed = items, how, fill, seed
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, key: int) -> Item:
-        """Item `key % len` as it looks in epoch `key // len` (see `ResumableSampler`)."""
-        epoch, index = divmod(key, len(self.items))
-        item = self.items[index]
-        rng = np.random.default_rng((self.seed, epoch, index))
-        image, mask = augment(rng, item["image"], item["mask"], self.how, self.fill)
-        return {"image": image, "mask": mask}
+from weft_geo.datasets.scene_datasets import SceneImages, ScenePolygons
+from weft_geo.errors import InputError, VectorError
+from weft_geo.samplers import CoveringGeoSampler, ObjectBalancedGeoSampler, ResumableSampler
 
 
 class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # lightning is not type-checked here
@@ -93,13 +67,9 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
         limit: int | None = None,
     ) -> None:
         super().__init__()
-        from weft_geo.datasets.catalogue import find_benchmark
-
-        if batch_size < 1 or num_workers < 0 or (limit is not None and limit < 1):
-            raise InputError(
-                f"batch_size and limit must be at least 1 and num_workers at least 0, got {batch_size}, {limit}, "
-                f"{num_workers}"
-            )
+        _check(batch_size, num_workers)
+        if limit is not None and limit < 1:
+            raise InputError(f"limit must be at least 1, got {limit}")
         self.benchmark = find_benchmark(name)
         self.root, self.batch_size, self.num_workers = Path(root), batch_size, num_workers
         self.augmentation = augmentation or ResearchAugmentation()
@@ -123,12 +93,12 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
         assert self.train_set is not None, "setup('fit') comes first"
         items = AugmentedDataset(self.train_set, self.augmentation, self.mean, self.seed)
         sampler = ResumableSampler(len(items), self.seed, self.samples, self.start_samples)
-        return DataLoader(items, self.batch_size, sampler=sampler, drop_last=True, **self._workers())
+        return DataLoader(items, self.batch_size, sampler=sampler, drop_last=True, **_workers(self.num_workers))
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Pictures to validate on, one at a time."""
         assert self.val_set is not None, "setup() comes first"
-        return DataLoader(self.val_set, 1, shuffle=False, **self._workers())
+        return DataLoader(self.val_set, 1, shuffle=False, **_workers(self.num_workers))
 
     test_dataloader = val_dataloader
 
@@ -137,5 +107,150 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
         data.pairs = data.pairs[: self.limit]
         return data
 
-    def _workers(self) -> dict[str, Any]:
-        return {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
+
+class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
+    """Your own rasters and polygons: `SceneImages & ScenePolygons`, cut into chips.
+
+    Training chips are drawn by `ObjectBalancedGeoSampler`; validation chips cover the validation area once. Batches are
+    as those of `SegmentationDataModule`, with masks of 1…K for the classes.
+
+    Args:
+        images: rasters, or folders of them, with a CRS.
+        labels: polygon layers in any CRS and format that OGR reads. Every raster needs polygons on it; what lies
+            outside of polygons is background.
+        class_field: the attribute that holds an object's class; None if there is only one.
+        classes: the classes in their order, or the name of the only one; others are background. None for those there.
+        val_images: rasters to validate on, labelled by the same layers; None to keep a strip of every raster.
+        val_share: of each raster's area that is kept for validation, where there are no `val_images`.
+        batch_size: chips in a batch of one process.
+        num_workers: processes that read and augment.
+        chip: height and width of a chip, in pixels.
+        samples: chips of an epoch, or of the whole run if that is to be one epoch; None for as many as would cover the
+            training area once.
+        gsd_m: metres a pixel on the ground; None for that of the first raster.
+        bands: 1-based numbers of red, green and blue; None to choose by what the raster says.
+        object_share: share of the chips that are drawn around an object.
+        scales: a chip shows the ground at 1/scale of the pixel size, drawn log-evenly from this range.
+        vary: turn, mirror and distort training chips.
+        seed: of all random choices.
+
+    Attributes:
+        classes: object classes, background left out; known after `setup`, as are the others.
+        mean: of the rasters, per band on 0…255; `test_mean` is the same.
+        std: likewise.
+        gsd_m: metres a pixel on the ground.
+        start_samples: as in `SegmentationDataModule`.
+
+    Raises:
+        RasterError, CrsError, VectorError: in `setup`: a file is missing, damaged, or lies elsewhere.
+    """
+
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __init__(
+        self,
+        images: Sequence[str | Path],
+        labels: Sequence[str | Path],
+        class_field: str | None = None,
+        classes: Sequence[str] | None = None,
+        val_images: Sequence[str | Path] | None = None,
+        val_share: float = 0.2,
+        batch_size: int = 6,
+        num_workers: int = 2,
+        chip: int = 512,
+        samples: int | None = None,
+        gsd_m: float | None = None,
+        bands: tuple[int, ...] | None = None,
+        object_share: float = 0.5,
+        scales: tuple[float, float] = (0.75, 1.5),
+        vary: bool = True,
+        seed: int = 2024,
+    ) -> None:
+        super().__init__()
+        _check(batch_size, num_workers)
+        if chip < 32:
+            raise InputError(f"chip must be at least 32 pixels, got {chip}")
+        self.images, self.labels = list(images), list(labels)
+        self.class_field, self.wanted_classes = class_field, classes
+        self.val_images, self.val_share = None if val_images is None else list(val_images), val_share
+        self.batch_size, self.num_workers, self.chip, self.samples = batch_size, num_workers, chip, samples
+        self.gsd_m, self.bands, self.object_share, self.scales = gsd_m, bands, object_share, scales
+        self.vary, self.seed = vary, seed
+        self.start_samples = 0
+        self.scenes: Any = None
+        self.polygons: ScenePolygons | None = None
+        self.areas: Areas | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open all files and divide the area."""
+        if self.areas is not None:
+            return
+        images = SceneImages([*self.images, *(self.val_images or ())], self.gsd_m, self.bands)
+        polygons = ScenePolygons(self.labels, images, self.class_field, self.wanted_classes)
+        areas = images.areas()
+        if self.val_images is None:
+            self.areas = split_by_area(areas, polygons.objects, self.val_share)
+        else:
+            held = set(SceneImages.list_files(self.val_images))
+            pairs = list(zip(images.index.filepath, areas, strict=True))
+            self.areas = Areas(
+                [area for path, area in pairs if path not in held], [area for path, area in pairs if path in held]
+            )
+        if not self.areas.train:
+            raise InputError("all rasters are kept for validation; give others to train on")
+        self.scenes, self.polygons = images & polygons, polygons
+        self.classes = polygons.classes
+        self.mean, self.std = images.statistics()
+        self.test_mean, self.test_std = self.mean, self.std
+        self.gsd_m = images.gsd_m
+        if self.samples is None:
+            self.samples = max(len(CoveringGeoSampler(self.scenes, self.areas.train, self.chip)), self.batch_size)
+        if not self._sampler().has_objects:
+            raise VectorError(
+                "no polygon lies in the area to train on; give a raster with more labels, or another val_share"
+            )
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Batches to train on; incomplete ones are left out."""
+        assert self.areas is not None, "setup('fit') comes first"
+        chips = SceneChips(self.scenes, self.areas.train, self.mean, self.vary, self.seed)
+        return DataLoader(chips, self.batch_size, sampler=self._sampler(), drop_last=True, **_workers(self.num_workers))
+
+    def val_dataloader(self) -> DataLoader[Item]:
+        """Chips that cover the validation area once, one at a time; 255 outside of it."""
+        assert self.areas is not None, "setup() comes first"
+        chips = SceneChips(self.scenes, self.areas.val, self.mean)
+        sampler = CoveringGeoSampler(self.scenes, self.areas.val, self.chip)
+        return DataLoader(chips, 1, sampler=sampler, **_workers(self.num_workers))
+
+    test_dataloader = val_dataloader
+
+    def _sampler(self) -> ObjectBalancedGeoSampler:
+        assert self.areas is not None
+        assert self.polygons is not None
+        objects = self.polygons.objects
+        return ObjectBalancedGeoSampler(
+            self.scenes,
+            self.areas.train,
+            objects.geometry.to_numpy(),
+            objects["label"].to_numpy(),
+            self.chip,
+            self.samples or self.batch_size,
+            self.object_share,
+            self.scales,
+            self.seed,
+            self.start_samples,
+        )
+
+
+def _check(batch_size: int, num_workers: int) -> None:
+    if batch_size < 1 or num_workers < 0:
+        raise InputError(
+            f"batch_size must be at least 1 and num_workers at least 0, got {batch_size} and {num_workers}"
+        )
+
+
+def _workers(number: int) -> dict[str, Any]:
+    return {"num_workers": number, "persistent_workers": number > 0}

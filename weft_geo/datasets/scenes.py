@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.features import rasterize
+from shapely.geometry.base import BaseGeometry
 
 from weft_geo.datasets.labels import IGNORE as IGNORE
 from weft_geo.errors import VectorError
@@ -77,24 +79,52 @@ def burn_objects(polygons: str | Path, height: int, width: int, transform: Affin
     Raises:
         VectorError: as for `load_scene`.
     """
-    try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # the first of several layers is meant
-            layer = gpd.read_file(polygons)
-    except Exception as error:  # pyogrio raises many kinds for one reason: OGR cannot read the file
-        raise VectorError(f"{polygons} cannot be read as a vector layer: {error}") from error
-    if layer.crs is None:
-        raise VectorError(f"{polygons} has no CRS, so its polygons cannot be laid over the raster; assign one first")
-    shapes = layer.to_crs(crs).geometry
-    shapes = shapes[shapes.geom_type.isin(("Polygon", "MultiPolygon")) & ~shapes.is_empty]
-    numbered = ((shape, number) for number, shape in enumerate(shapes, start=1))
-    numbers: NDArray[np.int32] = (
-        rasterize(numbered, out_shape=(height, width), transform=transform, dtype=np.int32)
-        if len(shapes)
-        else np.zeros((height, width), np.int32)
-    )
-    if not numbers.any():
+    shapes = read_polygons(polygons, crs).geometry.array
+    labels = burn_shapes(shapes, np.ones(len(shapes), np.uint8), height, width, transform)
+    if not labels.any():
         raise VectorError(f"no polygon of {polygons} meets the raster; are both of the same place?")
-    return np.where(_touches_another(numbers), 0, numbers > 0).astype(np.uint8)
+    return labels
+
+
+def read_polygons(path: str | Path, crs: CRS) -> gpd.GeoDataFrame:
+    """The polygons of a layer in any format that OGR reads, with their attributes, brought to a CRS.
+
+    Raises:
+        VectorError: the layer cannot be read or has no CRS.
+    """
+    try:
+        parquet = Path(path).suffix.lower() in (".parquet", ".geoparquet")
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # the first of several layers is meant
+            layer = gpd.read_parquet(path) if parquet else gpd.read_file(path)
+    except Exception as error:  # pyogrio raises many kinds for one reason: OGR cannot read the file
+        raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error
+    if not isinstance(layer, gpd.GeoDataFrame):
+        raise VectorError(f"{path} is a table without geometries; expected a layer of polygons")
+    if layer.crs is None:
+        raise VectorError(f"{path} has no CRS, so its polygons cannot be laid over the raster; assign one first")
+    layer = layer.to_crs(crs)
+    return layer[layer.geom_type.isin(("Polygon", "MultiPolygon")) & ~layer.is_empty]
+
+
+def burn_shapes(
+    shapes: Sequence[BaseGeometry], values: NDArray[np.uint8], height: int, width: int, transform: Affine
+) -> NDArray[np.uint8]:
+    """Burn polygons into a grid, 0 elsewhere and where two of them touch: uint8 [height, width].
+
+    Args:
+        shapes: polygons [N] in the CRS of the grid; a later one lies over an earlier one.
+        values: what to burn [N].
+        height: rows.
+        width: columns.
+        transform: pixel (column, row) → CRS.
+    """
+    if not len(shapes):
+        return np.zeros((height, width), np.uint8)
+    numbered = ((shape, number) for number, shape in enumerate(shapes, start=1))
+    numbers: NDArray[np.int32] = rasterize(numbered, out_shape=(height, width), transform=transform, dtype=np.int32)
+    burnt = np.concatenate(([0], values)).astype(np.uint8)[numbers]
+    burnt[_touches_another(numbers)] = 0
+    return burnt
 
 
 def _touches_another(numbers: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -191,25 +191,45 @@ class Raster:
         info = self.info
         height, width = change.size(info.height, info.width)
         transform = info.transform @ Affine.scale(info.width / width, info.height / height)
-        crs = info.required_crs
+        covered, factor = self._all_valid, min(change.down, change.across)
+        with self._warped(info.required_crs, transform, height, width, change.coarser, covered, factor) as grid:
+            yield grid
+
+    @contextmanager
+    def on_grid(self, crs: CRS, transform: Affine, height: int, width: int, coarser: bool) -> Iterator[Raster]:
+        """The raster on any other grid, in any CRS; what it does not cover is invalid.
+
+        Args:
+            crs: Of the grid.
+            transform: Pixel (column, row) of the grid → its CRS.
+            height: Rows.
+            width: Columns.
+            coarser: Average, since the grid's pixels are larger; else interpolate bilinearly.
+        """
+        with self._warped(crs, transform, height, width, coarser, covered=False, factor=1.0) as grid:
+            yield grid
+
+    @contextmanager
+    def _warped(
+        self, crs: CRS, transform: Affine, height: int, width: int, coarser: bool, covered: bool, factor: float
+    ) -> Iterator[Raster]:
         options: dict[str, Any] = {"UNIFIED_SRC_NODATA": "YES"}
-        if not self._all_valid and "alpha" not in info.colors:
+        if not covered and "alpha" not in self.info.colors:
             options["add_alpha"] = True
-        kernel = Kernel.average if change.coarser else Kernel.bilinear
         with (
-            self._overview(min(change.down, change.across)) as dataset,
+            self._overview(factor) as dataset,
             WarpedVRT(
                 dataset,
-                src_crs=crs,
+                src_crs=self.info.required_crs,
                 crs=crs,
                 transform=transform,
                 height=height,
                 width=width,
-                resampling=kernel,
+                resampling=Kernel.average if coarser else Kernel.bilinear,
                 **options,
             ) as grid,
         ):
-            yield Raster(grid, _describe(grid, info.path, crs))
+            yield Raster(grid, _describe(grid, self.info.path, crs))
 
     @contextmanager
     def _overview(self, factor: float) -> Iterator[Any]:

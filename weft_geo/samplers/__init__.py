@@ -1,1 +1,7 @@
-"""Which items, and which parts of scenes, are drawn in which order (train extra)."""
+"""Which items, and which parts of scenes, are drawn in which order: beside torchgeo's own samplers (train extra)."""
+
+from weft_geo.samplers.covering import CoveringGeoSampler
+from weft_geo.samplers.object_balanced import ObjectBalancedGeoSampler
+from weft_geo.samplers.resumable import ResumableSampler
+
+__all__ = ["CoveringGeoSampler", "ObjectBalancedGeoSampler", "ResumableSampler"]

@@ -1,0 +1,66 @@
+"""Divides scenes into an area to train on and one to validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import geopandas as gpd
+import shapely
+
+from weft_geo.errors import InputError
+
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Areas:
+    """Rectangles (minx, miny, maxx, maxy) in the CRS of the scenes, one of each for every scene."""
+
+    train: list[Bounds]
+    val: list[Bounds]
+
+
+def split_by_area(scenes: Sequence[Bounds], objects: gpd.GeoDataFrame, share: float) -> Areas:
+    """Keep a strip of each scene, along one of its four sides, for validation.
+
+    Of the four strips, the one is taken that holds the share of the objects' area which is nearest to its share of the
+    scene, so that both parts have objects. Nothing is drawn at random: the split is the same every time. Chips are cut
+    from one part or from the other, so no pixel is in both, as it would be if overlapping chips were divided.
+
+    Args:
+        scenes: rectangles of the scenes.
+        objects: polygons in the same CRS.
+        share: of each scene's area that is kept for validation, in (0, 1).
+
+    Raises:
+        InputError: `share` is out of range.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"the share kept for validation must lie between 0 and 1, got {share}")
+    shapes = objects.geometry.array
+    train, val = [], []
+    for scene in scenes:
+        inside = shapely.clip_by_rect(shapes[shapely.intersects(shapes, shapely.box(*scene))], *scene)
+        total = float(shapely.area(inside).sum())
+
+        def unlike(parts: tuple[Bounds, Bounds], inside: object = inside, total: float = total) -> float:
+            held = float(shapely.area(shapely.clip_by_rect(inside, *parts[1])).sum())
+            return abs(held / total - share) if total else 0.0
+
+        rest, strip = min(_strips(scene, share), key=unlike)
+        train.append(rest)
+        val.append(strip)
+    return Areas(train, val)
+
+
+def _strips(scene: Bounds, share: float) -> list[tuple[Bounds, Bounds]]:
+    """(what is left, strip) for the bottom, the top, the left and the right."""
+    x0, y0, x1, y1 = scene
+    dx, dy = (x1 - x0) * share, (y1 - y0) * share
+    return [
+        ((x0, y0 + dy, x1, y1), (x0, y0, x1, y0 + dy)),
+        ((x0, y0, x1, y1 - dy), (x0, y1 - dy, x1, y1)),
+        ((x0 + dx, y0, x1, y1), (x0, y0, x0 + dx, y1)),
+        ((x0, y0, x1 - dx, y1), (x1 - dx, y0, x1, y1)),
+    ]
