@@ -8,7 +8,7 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
-from weft_geo.models.weft import Weft
+from weft_geo.models.segmenter import Segmenter
 from weft_geo.trainers.losses import LossConfig, MaskLoss
 from weft_geo.trainers.metrics import PixelScores
 from weft_geo.trainers.optimizer import OptimizerConfig, build_optimizer
@@ -34,7 +34,7 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
 
     def __init__(
         self,
-        model: Weft,
+        model: Segmenter,
         loss: LossConfig | None = None,
         optimizer: OptimizerConfig | None = None,
         freeze_norms_from: int | None = None,
