@@ -29,6 +29,7 @@ from .predict import predict
 from .preview import preview
 from .progress import Console
 from .sample import sample
+from .train import train
 from .vectorize import vectorize
 
 DONE, FAILED, WRONG_INPUT, PARTLY_DONE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -136,7 +137,7 @@ def weft_geo(console: Console, /, verbose: bool, quiet: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
 
 
-for _command in (predict, vectorize, evaluate, preview, sample, info, models, export, doctor):
+for _command in (predict, vectorize, train, evaluate, preview, sample, info, models, export, doctor):
     weft_geo.add_command(_command)
 
 

@@ -23,6 +23,7 @@ from weft_geo.models.peft import assemble
 from weft_geo.models.segmenter import Segmenter, own_name
 
 FORMAT = "weft-geo checkpoint 1"
+CLASS_HEAD = "mask_decoder.class_head."
 
 
 def trunk_sha256(model: Segmenter) -> str:
@@ -103,7 +104,7 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Segmen
     return model.eval()
 
 
-def load_weights(model: Segmenter, path: str | Path, *, trunk_only: bool = False) -> None:
+def load_weights(model: Segmenter, path: str | Path, *, trunk_only: bool = False, fresh_classes: bool = False) -> None:
     """Fill a model from a file: our checkpoint, the research code's, or a published checkpoint of the trunk alone.
 
     Args:
@@ -112,6 +113,8 @@ def load_weights(model: Segmenter, path: str | Path, *, trunk_only: bool = False
             any file that timm reads or "pretrained" for the weights it downloads; or `https://…#sha256=HEX` of any of
             these, which is fetched once and held against its hash.
         trunk_only: take the trunk alone from a checkpoint of a whole model.
+        fresh_classes: where the file is of a model with another number of classes, leave the model's class head as it
+            is.
 
     Raises:
         CheckpointError: the file cannot be read or does not fit.
@@ -137,6 +140,9 @@ def load_weights(model: Segmenter, path: str | Path, *, trunk_only: bool = False
         return
     if model.config.strategy != "weft" and set(state) != set(model.state_dict()):
         return  # the file is of another strategy: its trunk is what they share
+    if fresh_classes:
+        own = {key: value for key, value in model.state_dict().items() if key.startswith(CLASS_HEAD)}
+        state |= {key: value for key, value in own.items() if key in state and state[key].shape != value.shape}
     load_strictly(model, _grow_bands(model, state))
 
 

@@ -58,13 +58,22 @@ def build_model(name: str, weights: str | Path | None = None, **overrides: Any) 
         UnknownNameError: the name is not known.
         CheckpointError: the weights do not fit the model.
     """
-    if name not in CONFIGS:
-        raise UnknownNameError("model", name, list(CONFIGS))
-    backbone = overrides.get("backbone", "")
-    shape = trunk_shape(backbone) if backbone.startswith("timm/") else {}
-    model = assemble(replace(CONFIGS[name], **shape | overrides))
+    model = assemble(config_of(name, **overrides))
     if weights is not None:
         from weft_geo.models.checkpoint import load_weights
 
         load_weights(model, weights)
     return model
+
+
+def config_of(name: str, **overrides: Any) -> WeftConfig:
+    """The configuration of a model by name, with fields changed as for `build_model`.
+
+    Raises:
+        UnknownNameError: the name is not known.
+    """
+    if name not in CONFIGS:
+        raise UnknownNameError("model", name, list(CONFIGS))
+    backbone = overrides.get("backbone", "")
+    shape = trunk_shape(backbone) if backbone.startswith("timm/") else {}
+    return replace(CONFIGS[name], **shape | overrides)
