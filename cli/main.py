@@ -22,6 +22,7 @@ from weft_geo.version import __version__
 
 from .doctor import doctor
 from .evaluate import evaluate
+from .explain import explain
 from .export import export
 from .info import info
 from .models import models
@@ -137,7 +138,7 @@ def weft_geo(console: Console, /, verbose: bool, quiet: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
 
 
-for _command in (predict, vectorize, train, evaluate, preview, sample, info, models, export, doctor):
+for _command in (predict, vectorize, train, evaluate, explain, preview, sample, info, models, export, doctor):
     weft_geo.add_command(_command)
 
 

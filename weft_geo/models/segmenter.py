@@ -75,7 +75,7 @@ class Segmenter(nn.Module):
         H, W = images.shape[-2:]
         if min(H, W) < MULTIPLE_OF:
             raise ValueError(f"an image must be at least {MULTIPLE_OF}×{MULTIPLE_OF} px, not {H}×{W}; pad it first")
-        bottom, right = _padding(H), _padding(W)
+        bottom, right = padded_size(H) - H, padded_size(W) - W
         if bottom or right:
             images = F.pad(images, (0, right, 0, bottom), mode="replicate")
         out: MaskDecoderOutput = self.mask_decoder(*self.features(images))
@@ -124,8 +124,9 @@ def pyramid(states: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def _padding(size: int) -> int:
-    return max(-(-size // MULTIPLE_OF) * MULTIPLE_OF, MIN_SIZE) - size
+def padded_size(side: int) -> int:
+    """The side that an image is padded to inside the model."""
+    return max(-(-side // MULTIPLE_OF) * MULTIPLE_OF, MIN_SIZE)
 
 
 def own_name(key: str) -> str:

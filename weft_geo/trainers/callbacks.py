@@ -134,7 +134,7 @@ class Curves(L.Callback):  # type: ignore[misc]
 
     Args:
         folder: of the run.
-        every: steps between rows of train.csv.
+        every: steps between rows of train.csv; the last step has one in any case.
     """
 
     def __init__(self, folder: Path, every: int) -> None:
@@ -150,8 +150,9 @@ class Curves(L.Callback):  # type: ignore[misc]
         """A row of the loss, its parts and the rate."""
         values = trainer.callback_metrics
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if stepped and trainer.is_global_zero and trainer.global_step % self.every == 0:
-            self._write("train.csv", trainer.global_step, "train/", values, {"lr": values["lr"]})
+        step = trainer.global_step
+        if stepped and trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
+            self._write("train.csv", step, "train/", values, {"lr": values["lr"]})
 
     def on_validation_end(self, trainer: Any, task: Any) -> None:
         """A row of the scores."""

@@ -72,12 +72,13 @@ def whole_pictures(crop: int) -> ResearchAugmentation:
 
 
 def contract_for(config: TrainConfig, data: Any) -> ModelContract:
-    """What a model trained on these data expects of a scene."""
+    """What a model trained on these data expects of a scene: windows of twice the crops it saw, 512 px at most."""
+    window = min(2 * config.data.crop, WINDOW)
     return ModelContract(
         bands=len(data.mean),
         classes=data.classes,
-        window=WINDOW,
-        overlap=128,
+        window=window,
+        overlap=window // 4,
         multiple_of=32,
         gsd_m=getattr(data, "gsd_m", None),
         mean=tuple(data.mean),
