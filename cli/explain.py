@@ -60,8 +60,6 @@ def explain(
         raise OutputExistsError(f"{there[0]} is already there; pass --overwrite to replace it")
     checkpoint = model if run is None else find_model(run)
 
-    import torch
-
     from weft_geo.models import load_checkpoint
     from weft_geo.models.explain import draw_explanation
     from weft_geo.models.explain import explain as look
@@ -72,7 +70,7 @@ def explain(
         normalizer = measure_normalizer(raster, bands, loaded.contract)
         values, valid = raster.sample(bands, max_side)
         picture = read_picture(raster, max_side)
-    found = look(loaded, torch.from_numpy(normalizer(values, valid))[None])
+    found = look(loaded, normalizer(values, valid)[None])
     draw_explanation(found, picture.transpose(1, 2, 0)).savefig(output, dpi=110)
     text = json.dumps({"image": image, "model": str(checkpoint), "scales": found.experts()}, indent=2)
     output.with_suffix(".json").write_text(text + "\n", encoding="utf-8")

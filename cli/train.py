@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,8 @@ def train(
         return
     if output is None:
         raise InputError("the run needs a folder; give -o runs/NAME")
-    if overwrite and output.is_dir():
+    # The processes of a parallel run are given the same command; the first one has made room already.
+    if overwrite and output.is_dir() and "LOCAL_RANK" not in os.environ:
         clear(output)
     if find_lr:
         from weft_geo.trainers.learning_rate import suggest_rate
@@ -129,7 +131,9 @@ def train(
     else:
         from weft_geo.trainers.train import train as run
 
-        console.result(tell(run(config, output, resume=resume, progress=console.progress)))
+        report = run(config, output, resume=resume, progress=console.progress)
+        if "LOCAL_RANK" not in os.environ:
+            console.result(tell(report))
 
 
 def configure(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from weft_geo.errors import InputError
@@ -55,7 +56,7 @@ class Explanation:
 
 
 @torch.no_grad()
-def explain(model: Segmenter, image: Tensor) -> Explanation:
+def explain(model: Segmenter, image: Tensor | NDArray[np.float32]) -> Explanation:
     """Run a model on one image and keep what it decided.
 
     Args:
@@ -67,6 +68,7 @@ def explain(model: Segmenter, image: Tensor) -> Explanation:
     """
     if not isinstance(model, Weft):
         raise InputError(f"the strategy {model.config.strategy} has no wavelet experts; give a checkpoint of a WEFT")
+    image = torch.as_tensor(image)
     H, W = (padded_size(side) // 16 for side in image.shape[-2:])
     routings: list[Routing] = []
     boundaries: list[Tensor] = []

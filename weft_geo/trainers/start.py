@@ -20,12 +20,12 @@ from weft_geo.trainers.config import TrainConfig
 WINDOW = 512
 
 
-def open_data(config: TrainConfig, samples: int) -> Any:
+def open_data(config: TrainConfig, samples: int | None = None) -> Any:
     """The data module of a run, set up: whatever is wrong with the data is said here, before anything is trained.
 
     Args:
         config: of the run.
-        samples: that the whole run draws.
+        samples: that the whole run draws; None to say so later, before the loader is asked for.
 
     Raises:
         DatasetError, RasterError, VectorError: the data cannot be used.

@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
 from weft_geo.trainers.callbacks import LAST, Curves, Follow, Interruption, KeepLast, Pictures, Progress, StepSeed
@@ -26,7 +26,7 @@ from weft_geo.trainers.meter import Meter
 from weft_geo.trainers.start import open_data, start_model
 from weft_geo.trainers.task import SegmentationTask
 
-CONFIG, REPORT = "config.yaml", "report.json"
+BEST, CONFIG, REPORT = "best.ckpt", "config.yaml", "report.json"
 # What may change when a run goes on: nothing that it learns depends on it.
 _FREE = {
     "data": ("data_root", "workers"),
@@ -97,7 +97,7 @@ def train(
     hear = progress or (lambda *_: None)
     last = folder / LAST
     check_folder(folder, config, resume)
-    data = open_data(config, config.optimizer.max_steps * config.run.batch_size * config.run.accumulate)
+    data = open_data(config)
     model, start = start_model(config, data)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
 
@@ -108,7 +108,9 @@ def train(
 
     interruption, meter = Interruption(), Meter(config.run.batch_size)
     task = build_task(model, config, data)
-    best = ModelCheckpoint(folder, filename="best", monitor="val/miou", mode="max", enable_version_counter=False)
+    best = ModelCheckpoint(
+        folder, filename=Path(BEST).stem, monitor="val/miou", mode="max", enable_version_counter=False
+    )
     with quiet_lightning(), interruption.listening():
         trainer = build_trainer(
             config,
@@ -122,19 +124,26 @@ def train(
                 *([EarlyStopping("val/miou", mode="max", patience=config.run.patience)] if config.run.patience else []),
                 *([Pictures(folder / "pictures", config.run.pictures)] if config.run.pictures else []),
                 Follow(hear),
-                KeepLast(
-                    folder, config.run.save_every, val_steps(config), interruption
-                ),  # last: what it saves has been logged
+                # The last one, for what it saves has been logged.
+                KeepLast(folder, config.run.save_every, val_steps(config), interruption),
             ],
         )
+        samples_a_step = config.run.batch_size * config.run.accumulate * trainer.world_size
+        data.samples = config.optimizer.max_steps * samples_a_step
         resumed = last if last.exists() else None
         if resumed:
             steps = torch.load(resumed, map_location="cpu", weights_only=False, mmap=True)["global_step"]
-            data.start_samples = steps * config.run.batch_size * config.run.accumulate * trainer.world_size
-        trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
+            data.start_samples = steps * samples_a_step
+        try:
+            trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
+        except RuntimeError as error:
+            # Who stops the whole group of processes stops those that read, too, and torch takes that for a failure.
+            if not interruption.asked or isinstance(error, InterruptedRunError):
+                raise
+            raise InterruptedRunError(f"interrupted; run the same command to go on from {last}") from error
         steps = trainer.global_step
 
-    kept = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
+    kept = torch.load(folder / BEST, map_location="cpu", weights_only=False)
     task.on_load_checkpoint(kept)
     task.load_state_dict(kept["state_dict"])
     scores = {key: float(value) for key, value in kept["scores"].items()}
@@ -152,7 +161,9 @@ def train(
         seconds=time.perf_counter() - began,
         files=write_model(model.cpu().eval(), config, folder, hear) if trainer.is_global_zero else {},
     )
-    (folder / REPORT).write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if trainer.is_global_zero:
+        text = json.dumps(asdict(report), indent=2, ensure_ascii=False)
+        (folder / REPORT).write_text(text + "\n", encoding="utf-8")
     return report
 
 
@@ -182,6 +193,7 @@ def build_trainer(config: TrainConfig, folder: Path, callbacks: list[Any], *, lo
         trainer = L.Trainer(
             **options,
             precision=run.precision,
+            sync_batchnorm=run.devices != "1" and run.device != "cpu",
             accumulate_grad_batches=run.accumulate,
             gradient_clip_val=run.clip or None,
             max_steps=config.optimizer.max_steps,
