@@ -23,6 +23,7 @@ from weft_geo.version import __version__
 from .datasets import datasets
 from .doctor import doctor
 from .evaluate import evaluate
+from .explain import explain
 from .export import export
 from .info import info
 from .models import models
@@ -30,6 +31,7 @@ from .predict import predict
 from .preview import preview
 from .progress import Console
 from .sample import sample
+from .train import train
 from .vectorize import vectorize
 
 DONE, FAILED, WRONG_INPUT, PARTLY_DONE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -137,7 +139,20 @@ def weft_geo(console: Console, /, verbose: bool, quiet: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
 
 
-for _command in (predict, vectorize, evaluate, preview, sample, info, models, datasets, export, doctor):
+for _command in (
+    predict,
+    vectorize,
+    train,
+    evaluate,
+    explain,
+    preview,
+    sample,
+    info,
+    models,
+    datasets,
+    export,
+    doctor,
+):
     weft_geo.add_command(_command)
 
 

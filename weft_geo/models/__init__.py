@@ -9,11 +9,14 @@ except ImportError as error:
     raise MissingExtraError("weft_geo.models", "train") from error
 
 from weft_geo.models.checkpoint import load_checkpoint, save_checkpoint
+from weft_geo.models.config import WeftConfig
 from weft_geo.models.official import load_official
 from weft_geo.models.registry import build_model, model_names
-from weft_geo.models.weft import Weft, WeftConfig
+from weft_geo.models.segmenter import Segmenter
+from weft_geo.models.weft import Weft
 
 __all__ = [
+    "Segmenter",
     "Weft",
     "WeftConfig",
     "build_model",

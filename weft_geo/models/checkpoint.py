@@ -15,22 +15,32 @@ from torch import Tensor
 
 from weft_geo.errors import CheckpointError
 from weft_geo.geo.contract import ModelContract
-from weft_geo.models.official import config_from_official, convert, load_strictly, load_trunk, unwrap
-from weft_geo.models.weft import Weft, WeftConfig
+from weft_geo.models.backbones import TimmTrunk
+from weft_geo.models.backbones.timm_vit import load_timm_weights
+from weft_geo.models.config import WeftConfig
+from weft_geo.models.official import check_fit, config_from_official, convert, load_strictly, load_trunk, unwrap
+from weft_geo.models.peft import assemble
+from weft_geo.models.segmenter import Segmenter, own_name
 
 FORMAT = "weft-geo checkpoint 1"
+CLASS_HEAD = "mask_decoder.class_head."
 
 
-def trunk_sha256(model: Weft) -> str:
+def trunk_sha256(model: Segmenter) -> str:
     """SHA-256 over the names and values of the trunk: which trunk an adapter belongs to."""
     digest = hashlib.sha256()
-    for key, value in model.trunk.state_dict().items():
+    for key, value in model.trunk_state().items():
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
-def save_checkpoint(model: Weft, path: str | Path, adapter_only: bool = True) -> Path:
+def is_of_trunk(key: str) -> bool:
+    """Whether a key of a model's state is one of the trunk's own values, not of what tunes it."""
+    return key.startswith("trunk.") and "lora_" not in key
+
+
+def save_checkpoint(model: Segmenter, path: str | Path, adapter_only: bool = True) -> Path:
     """Write a checkpoint, whole or not at all.
 
     Args:
@@ -42,11 +52,11 @@ def save_checkpoint(model: Weft, path: str | Path, adapter_only: bool = True) ->
     from safetensors.torch import save_file
 
     target = Path(path)
-    without_trunk = adapter_only and not model.config.train_trunk
+    without_trunk = adapter_only and model.config.trunk_is_frozen
     state = {
         key: value.detach().cpu().contiguous()
         for key, value in model.state_dict().items()
-        if not (without_trunk and key.startswith("trunk."))
+        if not (without_trunk and is_of_trunk(key))
     }
     header = {
         "format": FORMAT,
@@ -63,7 +73,7 @@ def save_checkpoint(model: Weft, path: str | Path, adapter_only: bool = True) ->
     return target
 
 
-def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Weft:
+def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Segmenter:
     """A model from a checkpoint of `save_checkpoint`, in evaluation mode.
 
     Args:
@@ -76,10 +86,7 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Weft:
             trained on.
     """
     state, header = _read(Path(path))
-    model = Weft(
-        WeftConfig(**json.loads(header["config"])),
-        ModelContract.from_json(header["contract"]),
-    )
+    model = assemble(WeftConfig(**json.loads(header["config"])), ModelContract.from_json(header["contract"]))
     expected = header["trunk_sha256"]
     if expected:
         if trunk is None:
@@ -92,23 +99,30 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Weft:
                 f"{trunk} is not the trunk that {path} was trained on: "
                 f"SHA-256 {trunk_sha256(model)[:12]}…, expected {expected[:12]}…"
             )
-        state = state | {k: v for k, v in model.state_dict().items() if k.startswith("trunk.")}
+        state = state | {k: v for k, v in model.state_dict().items() if is_of_trunk(k)}
     load_strictly(model, state)
     return model.eval()
 
 
-def load_weights(model: Weft, path: str | Path, *, trunk_only: bool = False) -> None:
-    """Fill a model from a file: our checkpoint, the research code's, or the published checkpoint of the trunk.
+def load_weights(model: Segmenter, path: str | Path, *, trunk_only: bool = False, fresh_classes: bool = False) -> None:
+    """Fill a model from a file: our checkpoint, the research code's, or a published checkpoint of the trunk alone.
 
     Args:
         model: what to fill, in place.
-        path: `*.safetensors` of ours, or a `.pth` of theirs (read without running any code from it).
+        path: `*.safetensors` of ours, a `.pth` of theirs (read without running any code from it), for a trunk of timm
+            any file that timm reads or "pretrained" for the weights it downloads; or `https://…#sha256=HEX` of any of
+            these, which is fetched once and held against its hash.
         trunk_only: take the trunk alone from a checkpoint of a whole model.
+        fresh_classes: where the file is of a model with another number of classes, leave the model's class head as it
+            is.
 
     Raises:
         CheckpointError: the file cannot be read or does not fit.
     """
-    file = Path(path)
+    file = fetch(path)
+    if isinstance(model.trunk, TimmTrunk) and not _is_ours(file):
+        load_timm_weights(model.trunk, file)
+        return
     if file.suffix == ".safetensors":
         state, _ = _read(file)
     else:
@@ -118,14 +132,42 @@ def load_weights(model: Weft, path: str | Path, *, trunk_only: bool = False) -> 
             return
         config_from_official(raw, {})  # says what is missing, should it be no whole model
         state = convert(raw)
+    trunk = {own_name(k.removeprefix("trunk.")): v for k, v in state.items() if is_of_trunk(k)}
+    if trunk_only or model.config.strategy != "weft":
+        check_fit(model.trunk_state(), trunk)
+        model.load_trunk_state(trunk)
     if trunk_only:
-        trunk = {k.removeprefix("trunk."): v for k, v in state.items() if k.startswith("trunk.")}
-        load_strictly(model.trunk, trunk)
         return
+    if model.config.strategy != "weft" and set(state) != set(model.state_dict()):
+        return  # the file is of another strategy: its trunk is what they share
+    if fresh_classes:
+        own = {key: value for key, value in model.state_dict().items() if key.startswith(CLASS_HEAD)}
+        state |= {key: value for key, value in own.items() if key in state and state[key].shape != value.shape}
     load_strictly(model, _grow_bands(model, state))
 
 
-def _grow_bands(model: Weft, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def fetch(path: str | Path) -> Path:
+    """A local path as it is; a URL as the path of its download, kept beside torch's others.
+
+    Raises:
+        CheckpointError: the URL names no hash, cannot be had, or what comes has another hash.
+    """
+    address, _, digest = str(path).partition("#sha256=")
+    if "://" not in address:
+        return Path(path)
+    if len(digest) != 64:
+        raise CheckpointError(f"{address} comes without its hash; give it as URL#sha256=<64 hexadecimal digits>")
+    kept = Path(torch.hub.get_dir()) / "checkpoints" / f"{digest[:16]}-{address.rpartition('/')[2]}"
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(address, str(kept), hash_prefix=digest.lower(), progress=False)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{address} could not be fetched: {error}") from error
+    return kept
+
+
+def _grow_bands(model: Segmenter, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Let the two layers that read the image grow from RGB weights, where the model has more bands (timm's rule)."""
     from timm.models import adapt_input_conv
 
@@ -134,6 +176,19 @@ def _grow_bands(model: Weft, state: dict[str, Tensor]) -> dict[str, Tensor]:
         if key in state and state[key].shape[1] == 3 < bands:
             state[key] = adapt_input_conv(bands, state[key])
     return state
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file was written by `save_checkpoint`."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors" or not path.is_file():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except SafetensorError:
+        return False
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -61,6 +61,7 @@ class ECAdapterStage(nn.Module):
         num_enhancers: SEE blocks of the stage (three in the last one, else one).
         see_ratio: hidden width of a SEE block relative to D.
         drop_path: rate of stochastic depth in the SEE blocks.
+        see: run SEE in them (off only for the ablation).
     """
 
     def __init__(
@@ -70,10 +71,13 @@ class ECAdapterStage(nn.Module):
         num_enhancers: int = 1,
         see_ratio: float = 0.25,
         drop_path: float = 0.4,
+        see: bool = True,
     ) -> None:
         super().__init__()
         self.injection = injection
-        self.enhancement = nn.ModuleList(EnhancerFeedForward(dim, see_ratio, drop_path) for _ in range(num_enhancers))
+        self.enhancement = nn.ModuleList(
+            EnhancerFeedForward(dim, see_ratio, drop_path, see) for _ in range(num_enhancers)
+        )
 
     def enhance(self, c: Tensor, sizes: Sizes) -> Tensor:
         """Expert tokens [B, 21N/4, D] → the same shape. The expert branch never sees the trunk."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from weft_geo.errors import MissingExtraError, RunError
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY
 from weft_geo.models.checkpoint import load_checkpoint
-from weft_geo.models.weft import Weft
+from weft_geo.models.segmenter import Segmenter
 
 OPSET = 17
 MULTIPLE_OF = 64  # then the map of stride 32 has even sides, and no wavelet convolution has to pad
@@ -26,7 +26,7 @@ TOLERANCE = 1e-3
 class ObjectProbabilities(nn.Module):
     """What the file computes: images → probabilities of the classes of objects, the background left out."""
 
-    def __init__(self, model: Weft) -> None:
+    def __init__(self, model: Segmenter) -> None:
         super().__init__()
         self.model = model
 
@@ -51,7 +51,7 @@ class ExportReport:
 
 
 def export_onnx(
-    model: Weft | str | Path, output: str | Path, *, check: bool = False, image: np.ndarray[Any, Any] | None = None
+    model: Segmenter | str | Path, output: str | Path, *, check: bool = False, image: np.ndarray[Any, Any] | None = None
 ) -> ExportReport:
     """Write a model as ONNX for ONNX Runtime.
 
@@ -74,7 +74,7 @@ def export_onnx(
     except ImportError as error:
         raise MissingExtraError("the ONNX export", "train") from error
 
-    weft = model if isinstance(model, Weft) else load_checkpoint(model)
+    weft = model if isinstance(model, Segmenter) else load_checkpoint(model)
     window = -(-weft.contract.window // MULTIPLE_OF) * MULTIPLE_OF
     contract = replace(weft.contract, window=window, multiple_of=MULTIPLE_OF)
     target = Path(output)

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from weft_geo.errors import CheckpointError
+from weft_geo.models.config import STAGES, WeftConfig
+from weft_geo.models.segmenter import Segmenter
 from weft_geo.models.wavelet import haar_filters
-from weft_geo.models.weft import STAGES, Weft, WeftConfig
+from weft_geo.models.weft import Weft
 
 
 def _plus(prefix: str, n: int) -> Callable[[re.Match[str]], str]:
@@ -229,7 +231,16 @@ def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: naming the first keys that do not fit.
     """
-    own = model.state_dict()
+    check_fit(model.state_dict(), state)
+    model.load_state_dict(state)
+
+
+def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Hold a state dict against the model's own.
+
+    Raises:
+        CheckpointError: naming the first keys that do not fit.
+    """
     problems = [
         *(f"missing {k}" for k in own.keys() - state.keys()),
         *(f"unknown {k}" for k in state.keys() - own.keys()),
@@ -242,11 +253,10 @@ def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
     if problems:
         shown = "; ".join(sorted(problems)[:5])
         raise CheckpointError(f"the checkpoint does not fit the model in {len(problems)} places: {shown}")
-    model.load_state_dict(state)
 
 
-def load_trunk(model: Weft, state: Mapping[str, Tensor]) -> None:
-    """Load the published checkpoint of the trunk ("uni-perceiver-large-L24-…_converted.pth") into a Weft.
+def load_trunk(model: Segmenter, state: Mapping[str, Tensor]) -> None:
+    """Load the published checkpoint of the trunk ("uni-perceiver-large-L24-…_converted.pth") into a model.
 
     Extra bands grow from the RGB weights of the patch embedding.
 
@@ -258,7 +268,7 @@ def load_trunk(model: Weft, state: Mapping[str, Tensor]) -> None:
 
     converted = {k: v for k, v in convert(state).items() if k.startswith("trunk.")}
     missing_scales = [
-        k for k in model.state_dict() if re.search(r"trunk\..*\.ls[12]\.gamma$", k) and k not in converted
+        k for k in model.trunk_state() if re.search(r"\.ls[12]\.gamma$", k) and f"trunk.{k}" not in converted
     ]
     if missing_scales:
         raise CheckpointError(
@@ -269,4 +279,6 @@ def load_trunk(model: Weft, state: Mapping[str, Tensor]) -> None:
     bands = model.config.in_channels
     if embedding is not None and embedding.shape[1] == 3 and bands > 3:
         converted["trunk.patch_embed.weight"] = adapt_input_conv(bands, embedding)
-    load_strictly(model.trunk, {k.removeprefix("trunk."): v for k, v in converted.items()})
+    state = {k.removeprefix("trunk."): v for k, v in converted.items()}
+    check_fit(model.trunk_state(), state)
+    model.load_trunk_state(state)

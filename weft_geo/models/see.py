@@ -66,19 +66,22 @@ class EnhancerFeedForward(nn.Module):
         dim: D of the tokens.
         ratio: hidden width relative to D.
         drop_path: rate of stochastic depth in training.
+        enhance: run SEE (off only for the ablation, where a plain feed-forward remains).
     """
 
-    def __init__(self, dim: int, ratio: float = 0.25, drop_path: float = 0.4) -> None:
+    def __init__(self, dim: int, ratio: float = 0.25, drop_path: float = 0.4, enhance: bool = True) -> None:
         super().__init__()
         hidden = int(dim * ratio)
         self.norm = nn.LayerNorm(dim)
         self.fc1 = nn.Linear(dim, hidden)
-        self.enhancer = SpatialEnhancer(hidden)
+        self.enhancer = SpatialEnhancer(hidden) if enhance else None
         self.fc2 = nn.Linear(hidden, dim)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, tokens: Tensor, sizes: Sizes) -> Tensor:
         """[B, Σ hᵢ·wᵢ, D] → the same shape."""
-        hidden = F.gelu(self.enhancer(self.fc1(self.norm(tokens)), sizes))
-        out: Tensor = tokens + self.drop_path(self.fc2(hidden))
+        hidden = self.fc1(self.norm(tokens))
+        if self.enhancer is not None:
+            hidden = self.enhancer(hidden, sizes)
+        out: Tensor = tokens + self.drop_path(self.fc2(F.gelu(hidden)))
         return out

@@ -61,7 +61,7 @@ class WaveletExpertExtractor(nn.Module):
         in_channels: bands of the image.
         inner_channels: width of the experts (64 in the paper).
         embed_dim: D, the width of the trunk.
-        kernel_sizes: one expert for each.
+        kernel_sizes: one expert for each; none leaves the convolutions alone (ablation).
         top_k: experts chosen for an image and scale.
         wavelet: a PyWavelets name.
     """
@@ -87,17 +87,17 @@ class WaveletExpertExtractor(nn.Module):
             nn.BatchNorm2d(inner_channels),
             nn.ReLU(inplace=True),
         )
-        self.mixture = WaveletExpertMixture(inner_channels, kernel_sizes, top_k, wavelet)
+        self.mixture = WaveletExpertMixture(inner_channels, kernel_sizes, top_k, wavelet) if kernel_sizes else None
         self.up_embedding = nn.Conv2d(inner_channels, embed_dim, 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """[B, C, H, W] → maps [B, D, H/s, W/s] for s = 4, 8, 16, 32."""
-        x = self.stem(images)
-        x = x + self.mixture(x)
-        maps = [x]
+        maps = [self.enhance(self.stem(images))]
         for _ in range(3):
-            x = self.down(x)
-            x = x + self.mixture(x)
-            maps.append(x)
+            maps.append(self.enhance(self.down(maps[-1])))
         c1, c2, c3, c4 = (self.up_embedding(m) for m in maps)
         return c1, c2, c3, c4
+
+    def enhance(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] plus what the chosen experts make of it."""
+        return x if self.mixture is None else x + self.mixture(x)

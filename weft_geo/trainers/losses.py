@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from weft_geo.models.mask_decoder import MaskDecoderOutput, MaskPrediction
-from weft_geo.models.weft import semantic_scores
+from weft_geo.models.segmenter import semantic_scores
 from weft_geo.trainers.matcher import match
 from weft_geo.trainers.point_sampling import sample_points, uncertain_points
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from weft_geo.errors import RunError
 from weft_geo.trainers.point_sampling import sample_points
 
 
@@ -60,6 +61,9 @@ def match(
 
     Returns:
         Indices of the matched queries, rising, and of their targets.
+
+    Raises:
+        RunError: a logit is not a number: the training has diverged.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -71,6 +75,10 @@ def match(
         sample_points(masks.unsqueeze(0).float(), everywhere)[0],
         **weights,
     )
+    if not cost.isfinite().all():
+        raise RunError(
+            "the model's output is no longer a number; give a lower --lr, or --precision 32-true if it was another"
+        )
     queries, targets = linear_sum_assignment(cost.cpu().numpy())
     return (
         torch.as_tensor(queries, dtype=torch.long, device=labels.device),

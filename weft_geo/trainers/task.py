@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
-from weft_geo.models.weft import Weft
+from weft_geo.errors import CheckpointError
+from weft_geo.models.checkpoint import is_of_trunk, trunk_sha256
+from weft_geo.models.segmenter import Segmenter
 from weft_geo.trainers.losses import LossConfig, MaskLoss
 from weft_geo.trainers.metrics import PixelScores
 from weft_geo.trainers.optimizer import OptimizerConfig, build_optimizer
@@ -24,6 +28,8 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         model: what to train.
         loss: weights and points of the loss.
         optimizer: the regime.
+        val_statistics: mean and standard deviation, per band on 0…255, that validation images are normalised with; None
+            for the contract's. The research configuration normalises its test split with that split's own.
         freeze_norms_from: the step from which batch norms keep their statistics, or None for never. The experts'
             norms are shared by four scales, so what they collect fits none of them exactly; training on with the
             statistics fixed lets the weights make up for it.
@@ -31,13 +37,16 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
 
     mean: Tensor
     std: Tensor
+    val_mean: Tensor
+    val_std: Tensor
 
     def __init__(
         self,
-        model: Weft,
+        model: Segmenter,
         loss: LossConfig | None = None,
         optimizer: OptimizerConfig | None = None,
         freeze_norms_from: int | None = None,
+        val_statistics: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -47,6 +56,14 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         self.scores = PixelScores(model.config.num_classes)
         self.register_buffer("mean", torch.tensor(model.contract.means)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(model.contract.stds)[:, None, None], persistent=False)
+        val_mean, val_std = val_statistics or (model.contract.means, model.contract.stds)
+        self.register_buffer("val_mean", torch.tensor(val_mean)[:, None, None], persistent=False)
+        self.register_buffer("val_std", torch.tensor(val_std)[:, None, None], persistent=False)
+
+    @cached_property
+    def frozen_trunk_sha256(self) -> str:
+        """Which frozen trunk this is; hashing a large one takes seconds, and it never changes."""
+        return trunk_sha256(self.model)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images on 0…255 [B, C, H, W] → probabilities [B, K, H, W]."""
@@ -71,9 +88,11 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         total: Tensor = losses["loss"]
         return total
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Count the pixels of one batch."""
-        self.scores.update(self(batch["image"]).argmax(dim=1), batch["mask"])
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Count the pixels of one batch, and give its probabilities [B, K, H, W]."""
+        probabilities = self.model.probabilities((batch["image"] - self.val_mean) / self.val_std)
+        self.scores.update(probabilities.argmax(dim=1), batch["mask"])
+        return probabilities
 
     def on_validation_epoch_end(self) -> None:
         """Log mIoU and the IoU of every class of objects."""
@@ -87,3 +106,28 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         """AdamW with its schedule, stepped once an iteration."""
         optimizer, schedule = build_optimizer(self.model, self.optimizer_config)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the last scores; leave a frozen trunk out, which never changes, and name it by its hash instead."""
+        scores = self.trainer.callback_metrics
+        checkpoint["scores"] = {name: float(value) for name, value in scores.items() if name.startswith("val/")}
+        if self.model.config.trunk_is_frozen:
+            state = checkpoint["state_dict"]
+            checkpoint["state_dict"] = {k: v for k, v in state.items() if not is_of_trunk(k.removeprefix("model."))}
+            checkpoint["trunk_sha256"] = self.frozen_trunk_sha256
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take a frozen trunk from the model, if it is the one that the checkpoint names.
+
+        Raises:
+            CheckpointError: it is another one.
+        """
+        if "trunk_sha256" not in checkpoint:
+            return
+        if checkpoint["trunk_sha256"] != self.frozen_trunk_sha256:
+            raise CheckpointError(
+                "the frozen trunk is not the one that this run began with; give the same --weights, "
+                "or begin in another folder"
+            )
+        own = self.state_dict()
+        checkpoint["state_dict"] |= {k: v for k, v in own.items() if is_of_trunk(k.removeprefix("model."))}

@@ -7,10 +7,12 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from weft_geo.models.backbones.trunk import Trunk
+
 TEMPORAL_POSITIONS = 8
 
 
-class UniPerceiver(nn.Module):
+class UniPerceiver(Trunk):
     """Patch embedding and a stack of pre-norm layers (timm's `Block`: fused qkv, layer scale, SDPA); no class token.
 
     Args:

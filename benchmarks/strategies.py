@@ -1,0 +1,88 @@
+"""One training step by WEFT, with and without gradient checkpointing, beside full fine-tuning: time and memory.
+
+    python benchmarks/strategies.py [--model weft-large --size 512 --batch 6 --device cuda --precision bf16]
+
+Each runs in a process of its own, so that its peak is its own: the GPU's allocator, or the resident set on a CPU. The
+steps alternate between rounds; the ratios are to full fine-tuning in the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+
+VARIANTS = ("full", "weft", "weft+checkpointing")
+
+
+def measure(variant: str, model_name: str, size: int, batch: int, device: str, precision: str, steps: int) -> None:
+    """Take some steps and print seconds a step and the peak."""
+    import torch
+
+    from weft_geo.models import build_model
+    from weft_geo.trainers.losses import MaskLoss
+    from weft_geo.trainers.meter import peak_resident_bytes
+    from weft_geo.trainers.optimizer import OptimizerConfig, build_optimizer
+
+    torch.manual_seed(0)
+    strategy, _, checkpointing = variant.partition("+")
+    shape = {"train_trunk": False} if strategy == "weft" else {}
+    model = build_model(model_name, strategy=strategy, **shape).to(device).train()
+    model.trunk.recompute = bool(checkpointing)
+    loss, (optimizer, _) = MaskLoss(2).to(device), build_optimizer(model, OptimizerConfig())
+    images = torch.randn(batch, 3, size, size, device=device)
+    labels = torch.zeros(batch, size, size, dtype=torch.long, device=device)
+    labels[:, size // 4 : size // 2, size // 4 : size // 2] = 1
+    half = torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext()
+    seconds = []
+    for _ in range(steps + 1):
+        began = time.perf_counter()
+        with half:
+            total = loss(model(images), labels)["loss"]
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    peak = torch.cuda.max_memory_allocated() if device == "cuda" else peak_resident_bytes()
+    print(json.dumps({"seconds": statistics.median(seconds[1:]), "bytes": peak}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="weft-large")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", choices=VARIANTS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    shape = (arguments.model, arguments.size, arguments.batch, arguments.device, arguments.precision, arguments.steps)
+    if arguments.only:
+        measure(arguments.only, *shape)
+        return
+    print(f"{arguments.model}, {arguments.size}², batch {arguments.batch}, {arguments.device}, {arguments.precision}")
+    for _ in range(arguments.rounds):
+        found = {}
+        for variant in VARIANTS:
+            words = [sys.executable, __file__, *sys.argv[1:], "--only", variant]
+            done = subprocess.run(words, check=True, capture_output=True, text=True)
+            found[variant] = json.loads(done.stdout.splitlines()[-1])
+        full = found["full"]
+        for variant, its in found.items():
+            speed, memory = full["seconds"] / its["seconds"], its["bytes"] / full["bytes"]
+            print(
+                f"{variant:<20} {its['seconds']:7.2f} s a step, {its['bytes'] / 2**20:8,.0f} MiB: "
+                f"{speed - 1:+.1%} speed, {memory - 1:+.1%} memory against full fine-tuning"
+            )
+
+
+if __name__ == "__main__":
+    main()

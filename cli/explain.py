@@ -1,0 +1,100 @@
+"""`weft-geo explain`: what a model does inside with an image, and how its training went."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .options import crs_option, overwrite_option
+from .progress import Console
+
+
+@click.command(short_help="Show the experts a model chooses for an image, and where it sees boundaries.")
+@click.argument("image")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .png file to write.")
+@click.option(
+    "--model",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A checkpoint (.safetensors), or the folder of a run, whose curves are drawn too.",
+)
+@click.option("--trunk", type=click.Path(path_type=Path), help="The trunk that an adapter-only checkpoint belongs to.")
+@click.option(
+    "--max-side",
+    type=click.IntRange(32, 4096),
+    default=1024,
+    show_default=True,
+    help="A larger image is reduced to this, in pixels.",
+)
+@crs_option
+@overwrite_option
+@click.pass_obj
+def explain(
+    console: Console,
+    /,
+    image: str,
+    output: Path,
+    model: Path,
+    trunk: Path | None,
+    max_side: int,
+    crs: str | None,
+    overwrite: bool,
+) -> None:
+    """Run IMAGE through a WEFT and draw its probability, the boundary mask of ESTO and the wavelet experts chosen.
+
+    Writes the picture, beside it a .json with the same numbers, and for a run its curves. Needs the train extra.
+    """
+    from weft_geo.errors import InputError, OutputExistsError
+    from weft_geo.geo.normalize import measure_normalizer, select_bands
+    from weft_geo.geo.raster import open_raster
+
+    from .picture import read_picture
+
+    run = model if model.is_dir() else None
+    curves = output.with_name(f"{output.stem}_curves.png")
+    if output.suffix.lower() != ".png":
+        raise InputError(f"{output} must end in .png")
+    if not overwrite and (there := [path for path in (output, curves) if path.exists()]):
+        raise OutputExistsError(f"{there[0]} is already there; pass --overwrite to replace it")
+    checkpoint = model if run is None else find_model(run)
+
+    from weft_geo.models import load_checkpoint
+    from weft_geo.models.explain import draw_explanation
+    from weft_geo.models.explain import explain as look
+
+    loaded = load_checkpoint(checkpoint, trunk)
+    with open_raster(image, crs) as raster:
+        bands, _ = select_bands(raster.info, loaded.contract.bands)
+        normalizer = measure_normalizer(raster, bands, loaded.contract)
+        values, valid = raster.sample(bands, max_side)
+        picture = read_picture(raster, max_side)
+    found = look(loaded, normalizer(values, valid)[None])
+    draw_explanation(found, picture.transpose(1, 2, 0)).savefig(output, dpi=110)
+    text = json.dumps({"image": image, "model": str(checkpoint), "scales": found.experts()}, indent=2)
+    output.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    for scale in found.experts():
+        chosen = sorted((e for e in scale["experts"] if e["weight"] > 0), key=lambda e: -e["weight"])
+        experts = ", ".join(f"{e['kernel_size']}×{e['kernel_size']} ({e['weight']:.2f})" for e in chosen)
+        console.result(f"stride {scale['stride']:<3} {experts}")
+    console.note(f"{image} → {output}, {output.with_suffix('.json')}")
+    if run is not None:
+        from weft_geo.trainers.curves import draw_curves
+
+        draw_curves(run).savefig(curves, dpi=110)
+        console.note(f"the curves of {run} → {curves}")
+
+
+def find_model(run: Path) -> Path:
+    """The checkpoint in the folder of a run.
+
+    Raises:
+        CheckpointError: there is none yet.
+    """
+    from weft_geo.errors import CheckpointError
+
+    for name in ("model.safetensors", "adapter.safetensors"):
+        if (run / name).is_file():
+            return run / name
+    raise CheckpointError(f"{run} holds no model.safetensors; let the run end, or give a checkpoint")

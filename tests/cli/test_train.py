@@ -1,0 +1,96 @@
+"""`weft-geo train` and `explain`, on a small scene of one's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+yaml = pytest.importorskip("yaml", reason="needs the train extra")
+
+from weft_geo.datasets.synthetic import draw_scene, write_scene  # noqa: E402
+from weft_geo.models import build_model, save_checkpoint  # noqa: E402
+
+torch.set_num_threads(1)
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own")
+    write_scene(draw_scene(256, 256, 3, 0.3), folder, "EPSG:32645", False)
+    return folder
+
+
+def test_print_config_shows_every_field_and_reads_back(run: Run, own: Path, tmp_path: Path) -> None:
+    words = ("train", "--images", own / "scene.tif", "--labels", own / "truth.gpkg", "--lr", "0.001", "--print-config")
+    first = run(*words).stdout
+    values = yaml.safe_load(first)
+    assert values["optimizer"]["lr"] == 0.001
+    assert values["data"]["images"] == [str(own / "scene.tif")]
+    (tmp_path / "mine.yaml").write_text(first)
+    assert run("train", "--config", "mine.yaml", "--print-config").stdout == first
+    changed = run("train", "--config", "mine.yaml", "--max-steps", "7", "--ablate", "twe,see", "--print-config").stdout
+    again = yaml.safe_load(changed)
+    assert (again["optimizer"]["max_steps"], again["model"]["ablate"]) == (7, ["twe", "see"])
+
+
+@pytest.mark.slow
+def test_own_polygons_to_a_model_that_predicts_and_explains(run: Run, own: Path, tmp_path: Path) -> None:
+    words = (
+        "train", "--images", own / "scene.tif", "--labels", own / "truth.gpkg", "-o", "run", "--max-steps", "3",
+        "--val-every", "3", "--crop", "64", "--batch-size", "2", "--workers", "0", "--device", "cpu",
+        "--progress", "json",
+    )  # fmt: skip
+    result = run(*words)
+    events = [json.loads(line) for line in result.stderr.splitlines()]
+    steps = [e for e in events if e["stage"] == "train" and e["event"] == "progress"]
+    assert [e["done"] for e in steps] == [1, 2, 3]
+    assert all(e["message"].startswith("loss ") and e["total"] == 3 for e in steps)
+    assert "starts from" in events[0]["message"]
+    assert "val mIoU" in result.stdout
+    assert "is finished; pass --overwrite" in run(*words, code=2).stderr
+    run("predict", own / "scene.tif", "-o", "objects.gpkg", "--model", "run/model.onnx", "--window", "256")
+
+    shown = run("explain", own / "scene.tif", "-o", "inside.png", "--model", "run")
+    assert shown.stdout.count("stride") == 4
+    assert {p.name for p in tmp_path.iterdir()} >= {"inside.png", "inside.json", "inside_curves.png"}
+    scales = json.loads((tmp_path / "inside.json").read_text())["scales"]
+    assert [scale["stride"] for scale in scales] == [4, 8, 16, 32]
+    for scale in scales:
+        assert sum(expert["weight"] > 0 for expert in scale["experts"]) == 4
+        assert sum(expert["weight"] for expert in scale["experts"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_wrong_use_gets_one_line(run: Run, own: Path, tmp_path: Path) -> None:
+    scene, labels = own / "scene.tif", own / "truth.gpkg"
+    assert "give --dataset NAME --data-root DIR, or --images" in run("train", "-o", "run", "--lr", "1", code=2).stderr
+    assert "give --labels" in run("train", "--images", scene, "-o", "run", code=2).stderr
+    assert "give -o runs/NAME" in run("train", "--images", scene, "--labels", labels, code=2).stderr
+    assert "known: " in run("train", "--dataset", "imagenet", "--data-root", ".", "-o", "run", code=2).stderr
+    missing = run("train", "--images", "none.tif", "--labels", labels, "-o", "run", code=2)
+    assert "none.tif" in missing.stderr
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("…")
+    kept = run("train", "--images", scene, "--labels", labels, "-o", "thesis", "--overwrite", code=2)
+    assert "holds no run, so it is not removed" in kept.stderr
+    assert (tmp_path / "thesis" / "thesis.tex").exists()
+
+
+def test_explain_refuses_what_has_no_experts(run: Run, own: Path, tmp_path: Path) -> None:
+    small = {
+        "embed_dim": 32, "depth": 4, "num_heads": 2, "stage_ends": (1, 2, 3, 4), "decoder_dim": 32, "num_queries": 6,
+        "decoder_layers": 1, "pixel_layers": 1,
+    }  # fmt: skip
+    save_checkpoint(build_model("weft-tiny", **small, strategy="full"), tmp_path / "full.safetensors")
+    words = ("explain", own / "scene.tif", "-o", "x.png", "--model")
+    assert "has no wavelet experts" in run(*words, "full.safetensors", code=2).stderr
+    (tmp_path / "run").mkdir()
+    assert "holds no model.safetensors" in run(*words, "run", code=2).stderr
+    assert "is not a file" in run(*words, "none.safetensors", code=2).stderr

@@ -1,0 +1,33 @@
+"""What `explain` shows is what the model does."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+
+from weft_geo.models import build_model  # noqa: E402
+from weft_geo.models.explain import draw_explanation, explain  # noqa: E402
+
+
+def test_experts_boundaries_and_probability_of_an_image() -> None:
+    torch.manual_seed(0)
+    model = build_model("weft-tiny").eval()
+    image = torch.randn(1, 3, 70, 100)
+    found = explain(model, image)
+    assert found.probability.shape == (70, 100)
+    torch.testing.assert_close(found.probability, model.probabilities(image)[0, 1].detach())
+    assert [mask.shape for mask in found.boundaries] == [(6, 8)] * 4  # padded to 96 × 128
+    assert len(found.routings) == 4
+    stem = model.expert_extractor.stem(torch.nn.functional.pad(image, (0, 28, 0, 26), mode="replicate"))
+    expected = model.expert_extractor.mixture.router(stem)
+    torch.testing.assert_close(found.routings[0].weights, expected.weights.detach())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    figure = draw_explanation(found, torch.zeros(70, 100, 3, dtype=torch.uint8).numpy())
+    assert sum(len(part.axes) for part in figure.subfigs) == 10
+
+
+def test_without_twe_and_esto_there_is_less_to_show() -> None:
+    model = build_model("weft-tiny", twe=False, esto=False).eval()
+    found = explain(model, torch.randn(1, 3, 64, 64))
+    assert (found.routings, found.boundaries, found.experts()) == ((), (), [])

@@ -1,0 +1,65 @@
+"""The paper's tables, and the learning-rate finder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the train extra")
+pytest.importorskip("lightning.pytorch", reason="needs the train extra")
+
+from weft_geo.errors import UnknownNameError
+from weft_geo.trainers.comparison import compare, variants
+from weft_geo.trainers.config import ModelConfig, build_config
+from weft_geo.trainers.learning_rate import suggest_rate
+from weft_geo.trainers.train import TrainReport
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+
+DONE = TrainReport(10, 10, 0.5, {"object": 0.25}, "…", 1_000, 4_000, 2.5, 2**30, "cpu", 3.0, {})
+
+
+def test_the_rows_of_the_tables() -> None:
+    rows = variants("ablation", ModelConfig())
+    assert list(rows) == [
+        "base", "TWE", "ESTO", "SEE", "TWE + ESTO", "TWE + SEE", "ESTO + SEE", "TWE + ESTO + SEE",
+    ]  # fmt: skip
+    assert rows["base"].ablate == ("twe", "esto", "see")
+    assert rows["TWE + SEE"].ablate == ("esto",)
+    assert [row.experts for row in variants("experts", ModelConfig()).values()] == [1, 2, 4, 6, 7]
+    strategies = variants("strategies", ModelConfig())
+    assert {name: row.strategy for name, row in strategies.items()} == {name: name for name in strategies}
+    assert list(strategies)[-1] == "weft"
+    with pytest.raises(UnknownNameError, match="known: ablation, experts, strategies"):
+        variants("losses", ModelConfig())
+
+
+def test_a_table_goes_on_where_it_stopped(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    for name in ("1", "2", "6", "7"):
+        folder = tmp_path / f"{name}_of_7"
+        folder.mkdir()
+        (folder / "report.json").write_text(json.dumps(asdict(DONE)))
+    heard: list[tuple[Any, ...]] = []
+    config = build_config(values(optimizer={"max_steps": 1}, run={"val_every": 1}))
+    table = compare(config, "experts", tmp_path, progress=lambda *event: heard.append(event))
+    assert [row.name for row in table.rows] == ["1 of 7", "2 of 7", "4 of 7", "6 of 7", "7 of 7"]
+    assert table.rows[2].report.steps == 1  # trained in a process of its own
+    assert "top_k" not in (tmp_path / "table.md").read_text()
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert lines[2] == "| 1 of 7 | 0.5000 | 0.2500 | 1,000 | 25.00% | 2.50 | 1,024 MiB |"
+    assert len(lines) == 7
+    assert len(json.loads((tmp_path / "table.json").read_text())) == 5
+    assert [event[2] for event in heard if event[0] == "progress"] == [1, 2, 3, 4, 5]
+
+
+def test_a_learning_rate_is_suggested_and_nothing_else_is_written(
+    values: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    found = suggest_rate(build_config(values()), tmp_path, steps=16)
+    assert 1e-6 < found.lr < 1e-1
+    assert [path.name for path in tmp_path.iterdir()] == ["learning_rate.png"]

@@ -1,0 +1,83 @@
+"""Configurations: their defaults, their YAML, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the train extra")
+yaml = pytest.importorskip("yaml", reason="needs the train extra")
+
+from weft_geo.errors import InputError, UnknownNameError  # noqa: E402
+from weft_geo.trainers.config import TrainConfig, build_config, read_values  # noqa: E402
+
+ORSI = {"data": {"dataset": "orsis4199", "data_root": "orsi"}}
+OWN = {"data": {"images": ["a.tif"], "labels": ["b.gpkg"]}}
+
+
+def test_the_papers_regime_is_the_default_of_its_data_sets() -> None:
+    for model in ({}, {"name": "weft-tiny"}):
+        config = build_config(ORSI | {"model": model})
+        assert (config.data.crop, config.run.batch_size, config.run.clip) == (512, 6, 0.0)
+        optimizer = config.optimizer
+        assert (optimizer.lr, optimizer.weight_decay, optimizer.warmup_steps) == (5e-5, 0.05, 1_500)
+        assert (optimizer.max_steps, optimizer.power) == (80_000, 1.0)
+        assert (config.loss.mask_weight, config.loss.dice_weight, config.loss.semantic_weight) == (5.0, 2.0, 0.0)
+    research = build_config(ORSI, "research")
+    assert (research.loss.dice_weight, research.optimizer.decoder_heads) == (5.0, "research")
+
+
+def test_your_own_images_train_a_small_model() -> None:
+    config = build_config(OWN)
+    assert (config.model.name, config.data.crop, config.optimizer.max_steps) == ("weft-tiny", 256, 2_000)
+
+
+def test_a_shorter_run_warms_up_in_proportion_unless_told() -> None:
+    assert build_config(ORSI | {"optimizer": {"max_steps": 8_000}}).optimizer.warmup_steps == 150
+    assert build_config(ORSI | {"optimizer": {"max_steps": 200_000}}).optimizer.warmup_steps == 1_500
+    assert build_config(ORSI | {"optimizer": {"max_steps": 100, "warmup_steps": 7}}).optimizer.warmup_steps == 7
+
+
+def test_yaml_holds_every_field_and_reads_back_the_same(tmp_path: Path) -> None:
+    for values in (ORSI, OWN, ORSI | {"model": {"ablate": ["twe", "see"], "experts": 2, "weights": "x.pth"}}):
+        config = build_config(values)
+        (tmp_path / "config.yaml").write_text(config.to_yaml())
+        assert build_config(read_values(tmp_path / "config.yaml")) == config
+        assert set(yaml.safe_load(config.to_yaml())) == set(TrainConfig.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "either a benchmark or images to train on"),
+        (ORSI | OWN | {"data": ORSI["data"] | OWN["data"]}, "either a benchmark or images"),
+        ({"data": {"dataset": "orssd"}}, "give --data-root DIR"),
+        ({"data": {"images": ["a.tif"]}}, "give --labels"),
+        (ORSI | {"optimizer": {"lr": "fast"}}, r'"optimizer\.lr": Expected a .*float.* Got value: fast'),
+        (ORSI | {"run": {"batchsize": 2}}, r"does not accept option 'run\.batchsize'"),
+        (ORSI | {"run": {"batch_size": 0}}, r"run\.batch_size must be 1 or more, not 0"),
+        (ORSI | {"model": {"ablate": ["moe"]}}, "moe is no part of WEFT"),
+        (ORSI | {"model": {"ablate": ["twe"], "strategy": "lora"}}, "only the strategy weft has parts"),
+        (ORSI | {"model": {"strategy": "prefix"}}, r'"model\.strategy": .*prefix'),
+        (ORSI | {"model": 3}, "the section model of the configuration must hold named values"),
+    ],
+)
+def test_bad_values_get_one_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        build_config(values)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_sections_list_the_known() -> None:
+    with pytest.raises(UnknownNameError, match="known: data, loss, model, optimizer, run"):
+        build_config(ORSI | {"trainer": {}})
+
+
+def test_files_that_are_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read as YAML"):
+        read_values(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(InputError, match="must hold sections"):
+        read_values(tmp_path / "list.yaml")

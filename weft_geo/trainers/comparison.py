@@ -1,0 +1,127 @@
+"""The tables of the paper: one run a row, everything but the row's own change alike."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from weft_geo.errors import UnknownNameError
+from weft_geo.trainers.callbacks import Progress
+from weft_geo.trainers.config import ABLATIONS, ModelConfig, TrainConfig
+from weft_geo.trainers.train import REPORT, TrainReport, train
+
+LABELS = {"twe": "TWE", "esto": "ESTO", "see": "SEE"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run of a table.
+
+    Attributes:
+        name: what the paper calls it.
+        report: how it went.
+    """
+
+    name: str
+    report: TrainReport
+
+
+@dataclass(frozen=True)
+class Table:
+    """A finished table.
+
+    Attributes:
+        title: what is compared.
+        rows: one for each run.
+    """
+
+    title: str
+    rows: list[Row]
+
+    def to_markdown(self) -> str:
+        """The table as text."""
+        lines = [
+            f"| {self.title} | mIoU | object IoU | trained | share | images/s | peak memory |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        ]
+        for row in self.rows:
+            report = row.report
+            objects = sum(report.val_iou.values()) / max(len(report.val_iou), 1)
+            speed = "" if report.images_per_second is None else f"{report.images_per_second:.2f}"
+            lines.append(
+                f"| {row.name} | {report.val_miou:.4f} | {objects:.4f} | {report.trainable:,} | "
+                f"{report.trainable_share:.2%} | {speed} | {report.peak_memory_bytes / 2**20:,.0f} MiB |"
+            )
+        return "\n".join(lines)
+
+
+def variants(table: str, model: ModelConfig) -> dict[str, ModelConfig]:
+    """The rows of a table, by name, in the paper's order.
+
+    Raises:
+        UnknownNameError: there is no such table.
+    """
+    if table == "ablation":
+        kept = [parts for size in range(4) for parts in combinations(ABLATIONS, size)]
+        return {
+            " + ".join(LABELS[part] for part in parts) or "base": replace(
+                model, ablate=tuple(part for part in ABLATIONS if part not in parts)
+            )
+            for parts in kept
+        }
+    if table == "experts":
+        return {f"{count} of 7": replace(model, experts=count) for count in (1, 2, 4, 6, 7)}
+    if table == "strategies":
+        order = ("full", "frozen", "vpt", "adapter", "lora", "weft")
+        # The trunk must be the same for all, so a small model's is frozen here too, but for the strategy "full".
+        return {name: replace(model, strategy=name, freeze_trunk=name != "full") for name in order}  # type: ignore[arg-type]
+    raise UnknownNameError("table", table, ["ablation", "experts", "strategies"])
+
+
+def compare(config: TrainConfig, table: str, output: str | Path, progress: Progress | None = None) -> Table:
+    """Train every row of a table and write table.md and table.json.
+
+    Each row runs in a process of its own, so that its peak memory is its own. A table that was stopped goes on with
+    the row that it stopped in.
+
+    Args:
+        config: of all rows, but for what the table changes.
+        table: "ablation", "experts" or "strategies".
+        output: a folder; each row has one in it.
+        progress: hears `(event, stage, done, total, message)`, a step a row.
+
+    Raises:
+        InputError: as for `train`.
+        InterruptedRunError: stopped on request.
+    """
+    folder, hear = Path(output), progress or (lambda *_: None)
+    wanted = variants(table, config.model)
+    folder.mkdir(parents=True, exist_ok=True)
+    hear("start", table, 0, len(wanted), "")
+    rows: list[Row] = []
+    for name, model in wanted.items():
+        report = _train_apart(replace(config, model=model), folder / _folder_name(name))
+        rows.append(Row(name, report))
+        hear("progress", table, len(rows), len(wanted), f"{name}: mIoU {report.val_miou:.4f}")
+    finished = Table(table, rows)
+    (folder / "table.md").write_text(finished.to_markdown() + "\n", encoding="utf-8")
+    (folder / "table.json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+    hear("done", table, len(rows), len(wanted), str(folder / "table.md"))
+    return finished
+
+
+def _train_apart(config: TrainConfig, folder: Path) -> TrainReport:
+    if (folder / REPORT).exists():
+        done: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        return TrainReport(**done)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(train, config, folder).result()
+
+
+def _folder_name(name: str) -> str:
+    return name.lower().replace(" + ", "_").replace(" ", "_")

@@ -1,0 +1,113 @@
+"""What a run begins with: its data, and a model that expects such data."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from typing import Any
+
+import torch
+
+from weft_geo.datasets.augment import ResearchAugmentation
+from weft_geo.datasets.augmented import AugmentedDataset
+from weft_geo.datasets.datamodules import ScenesDataModule, SegmentationDataModule
+from weft_geo.geo.contract import ModelContract
+from weft_geo.models import Segmenter
+from weft_geo.models.checkpoint import load_weights
+from weft_geo.models.peft import assemble
+from weft_geo.models.registry import config_of
+from weft_geo.trainers.config import TrainConfig
+
+WINDOW = 512
+
+
+def open_data(config: TrainConfig, samples: int | None = None) -> Any:
+    """The data module of a run, set up: whatever is wrong with the data is said here, before anything is trained.
+
+    Args:
+        config: of the run.
+        samples: that the whole run draws; None to say so later, before the loader is asked for.
+
+    Raises:
+        DatasetError, RasterError, VectorError: the data cannot be used.
+    """
+    data, run = config.data, config.run
+    module: Any
+    if data.dataset:
+        assert data.data_root is not None
+        module = SegmentationDataModule(
+            data.dataset,
+            data.data_root,
+            run.batch_size,
+            data.workers,
+            ResearchAugmentation(long_side=4 * data.crop, short_side=data.crop, crop=data.crop)
+            if data.overfit is None
+            else whole_pictures(data.crop),
+            run.seed,
+            samples,
+            data.overfit or data.limit,
+        )
+    else:
+        module = ScenesDataModule(
+            data.images,
+            data.labels,
+            data.class_field,
+            val_images=data.val_images or None,
+            val_share=data.val_share,
+            batch_size=run.batch_size,
+            num_workers=data.workers,
+            chip=data.crop,
+            samples=samples,
+            gsd_m=data.gsd_m,
+            seed=run.seed,
+        )
+    module.setup("fit")
+    if data.overfit is not None:
+        module.val_set = AugmentedDataset(module.train_set, whole_pictures(data.crop), module.mean, run.seed)
+    return module
+
+
+def whole_pictures(crop: int) -> ResearchAugmentation:
+    """Pictures as they are, fitted whole into the crop."""
+    return ResearchAugmentation(crop, crop, (1.0, 1.0), crop, flip=0.0, photometric=False)
+
+
+def contract_for(config: TrainConfig, data: Any) -> ModelContract:
+    """What a model trained on these data expects of a scene: windows of twice the crops it saw, 512 px at most."""
+    window = min(2 * config.data.crop, WINDOW)
+    return ModelContract(
+        bands=len(data.mean),
+        classes=data.classes,
+        window=window,
+        overlap=window // 4,
+        multiple_of=32,
+        gsd_m=getattr(data, "gsd_m", None),
+        mean=tuple(data.mean),
+        std=tuple(data.std),
+        name=config.model.name,
+    )
+
+
+def start_model(config: TrainConfig, data: Any) -> tuple[Segmenter, str]:
+    """The model of a run with the values that it starts from, and what these are, in words.
+
+    A head for other classes than those of the weights starts anew; all else must fit.
+
+    Raises:
+        CheckpointError: the weights do not fit.
+    """
+    torch.manual_seed(config.run.seed)
+    shape = config_of(config.model.name, classes=data.classes, in_channels=len(data.mean), **config.model_fields())
+    model = assemble(shape, contract_for(config, data))
+    model.trunk.recompute = config.run.gradient_checkpointing
+    chosen = config.model
+    if chosen.weights:
+        load_weights(model, chosen.weights, fresh_classes=True)
+        return model, f"starts from {chosen.weights}"
+    if config.data.images and not (chosen.backbone or chosen.ablate or chosen.strategy != "weft"):
+        shipped = files("weft_geo.weights").joinpath(f"{chosen.name}.safetensors")
+        if shipped.is_file():
+            with as_file(shipped) as path:
+                load_weights(model, path, fresh_classes=True)
+            return model, f"starts from the {chosen.name} that comes with the package"
+    frozen = ", its frozen trunk too: give --weights for a useful model" if shape.trunk_is_frozen else ""
+    return model, f"starts from random values{frozen}"

@@ -1,0 +1,278 @@
+"""A training run from a configuration to a model that predicts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError
+from weft_geo.models import Segmenter, save_checkpoint
+from weft_geo.models.export import export_onnx
+from weft_geo.trainers.callbacks import LAST, Curves, Follow, Interruption, KeepLast, Pictures, Progress, StepSeed
+from weft_geo.trainers.config import TrainConfig, build_config, read_values
+from weft_geo.trainers.meter import Meter
+from weft_geo.trainers.start import open_data, start_model
+from weft_geo.trainers.task import SegmentationTask
+
+BEST, CONFIG, REPORT = "best.ckpt", "config.yaml", "report.json"
+# What may change when a run goes on: nothing that it learns depends on it.
+_FREE = {
+    "data": ("data_root", "workers"),
+    "run": ("device", "devices", "parallel", "gradient_checkpointing", "save_every", "log_every", "pictures"),
+}
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a run came to.
+
+    Attributes:
+        steps: optimisation steps in all.
+        best_step: the step that was kept, by mean IoU on the validation data.
+        val_miou: its mean IoU, background included.
+        val_iou: IoU of each class of objects at that step.
+        start: what the model started from.
+        trainable: values that were trained.
+        total: values in all.
+        images_per_second: of this process, the first steps left out; None for a run too short to tell.
+        peak_memory_bytes: of the GPU, or of the process where there is none.
+        device: what it ran on.
+        seconds: of this part of the run, validation included.
+        files: what was written, by kind.
+    """
+
+    steps: int
+    best_step: int
+    val_miou: float
+    val_iou: dict[str, float]
+    start: str
+    trainable: int
+    total: int
+    images_per_second: float | None
+    peak_memory_bytes: int
+    device: str
+    seconds: float
+    files: dict[str, str]
+
+    @property
+    def trainable_share(self) -> float:
+        """Trained values over all."""
+        return self.trainable / self.total
+
+
+def train(
+    config: TrainConfig, output: str | Path, *, resume: bool = True, progress: Progress | None = None
+) -> TrainReport:
+    """Train, or go on with a run that was stopped, at any step, on the same curve.
+
+    Writes into `output`: config.yaml (every field), train.csv and val.csv, TensorBoard logs, pictures of validation
+    images, last.ckpt (to go on from), best.ckpt, and of the best step model.safetensors or, where the trunk is a
+    frozen one that was loaded, adapter.safetensors without it; for your own images always model.safetensors and
+    model.onnx, which `predict` runs.
+
+    Args:
+        config: of the run.
+        output: its folder.
+        resume: go on with the run that is in the folder; without it, a folder that holds one is refused.
+        progress: hears `(event, stage, done, total, message)`.
+
+    Raises:
+        InputError: the configuration, the data or the weights cannot be used, or the folder holds another run.
+        InterruptedRunError: stopped on request, and saved.
+        RunError: the loss is no longer a number.
+    """
+    folder, began = Path(output), time.perf_counter()
+    hear = progress or (lambda *_: None)
+    last = folder / LAST
+    check_folder(folder, config, resume)
+    data = open_data(config)
+    model, start = start_model(config, data)
+    hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
+
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".{CONFIG}.part"
+    beside.write_text(config.to_yaml(), encoding="utf-8")
+    beside.replace(folder / CONFIG)
+
+    interruption, meter = Interruption(), Meter(config.run.batch_size)
+    task = build_task(model, config, data)
+    best = ModelCheckpoint(
+        folder, filename=Path(BEST).stem, monitor="val/miou", mode="max", enable_version_counter=False
+    )
+    with quiet_lightning(), interruption.listening():
+        trainer = build_trainer(
+            config,
+            folder,
+            [
+                StepSeed(config.run.seed),
+                *([EMAWeightAveraging(decay=config.run.ema)] if config.run.ema else []),
+                meter,
+                Curves(folder, config.run.log_every),
+                best,
+                *([EarlyStopping("val/miou", mode="max", patience=config.run.patience)] if config.run.patience else []),
+                *([Pictures(folder / "pictures", config.run.pictures)] if config.run.pictures else []),
+                Follow(hear),
+                # The last one, for what it saves has been logged.
+                KeepLast(folder, config.run.save_every, val_steps(config), interruption),
+            ],
+        )
+        samples_a_step = config.run.batch_size * config.run.accumulate * trainer.world_size
+        data.samples = config.optimizer.max_steps * samples_a_step
+        resumed = last if last.exists() else None
+        if resumed:
+            steps = torch.load(resumed, map_location="cpu", weights_only=False, mmap=True)["global_step"]
+            data.start_samples = steps * samples_a_step
+        try:
+            trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
+        except RuntimeError as error:
+            # Who stops the whole group of processes stops those that read, too, and torch takes that for a failure.
+            if not interruption.asked or isinstance(error, InterruptedRunError):
+                raise
+            raise InterruptedRunError(f"interrupted; run the same command to go on from {last}") from error
+        steps = trainer.global_step
+
+    kept = torch.load(folder / BEST, map_location="cpu", weights_only=False)
+    task.on_load_checkpoint(kept)
+    task.load_state_dict(kept["state_dict"])
+    scores = {key: float(value) for key, value in kept["scores"].items()}
+    report = TrainReport(
+        steps=steps,
+        best_step=int(kept["global_step"]),
+        val_miou=scores.pop("val/miou"),
+        val_iou={key.removeprefix("val/iou/"): value for key, value in scores.items() if key.startswith("val/iou/")},
+        start=start,
+        trainable=model.num_trainable(),
+        total=model.num_total(),
+        images_per_second=meter.images_per_second,
+        peak_memory_bytes=meter.peak_memory_bytes,
+        device=meter.device,
+        seconds=time.perf_counter() - began,
+        files=write_model(model.cpu().eval(), config, folder, hear) if trainer.is_global_zero else {},
+    )
+    if trainer.is_global_zero:
+        text = json.dumps(asdict(report), indent=2, ensure_ascii=False)
+        (folder / REPORT).write_text(text + "\n", encoding="utf-8")
+    return report
+
+
+def build_task(model: Segmenter, config: TrainConfig, data: Any) -> SegmentationTask:
+    """The Lightning task of a run."""
+    share = config.run.freeze_norms_at
+    statistics = (data.test_mean, data.test_std) if hasattr(data, "test_mean") else None
+    freeze_from = None if share is None else round(share * config.optimizer.max_steps)
+    return SegmentationTask(model, config.loss, config.optimizer, freeze_from, statistics)
+
+
+def val_steps(config: TrainConfig) -> int:
+    """Steps between validations: a short run is validated at its end."""
+    return min(config.run.val_every, config.optimizer.max_steps)
+
+
+def build_trainer(config: TrainConfig, folder: Path, callbacks: list[Any], *, log: bool = True) -> Any:
+    """Lightning's trainer for one pass over the samples of a run.
+
+    Raises:
+        InputError: the device, precision or parallel strategy cannot be had.
+    """
+    run = config.run
+    devices: Any = run.devices if run.devices == "auto" or "," in run.devices else int(run.devices)
+    options: dict[str, Any] = {"accelerator": run.device, "devices": devices, "strategy": run.parallel}
+    try:
+        trainer = L.Trainer(
+            **options,
+            precision=run.precision,
+            sync_batchnorm=run.devices != "1" and run.device != "cpu",
+            accumulate_grad_batches=run.accumulate,
+            gradient_clip_val=run.clip or None,
+            max_steps=config.optimizer.max_steps,
+            val_check_interval=val_steps(config) * run.accumulate,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            logger=TensorBoardLogger(folder, name="tensorboard", version="") if log else False,
+            enable_checkpointing=log,
+            callbacks=callbacks,
+            log_every_n_steps=run.log_every,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+        )
+    except (ValueError, RuntimeError, ImportError) as error:  # Lightning's MisconfigurationException is one of them
+        asked = f"device {run.device}, devices {run.devices}, precision {run.precision}, parallel {run.parallel}"
+        raise InputError(f"Lightning refuses {asked}: {' '.join(str(error).split())}") from error
+    return trainer
+
+
+def check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
+    """Refuse a folder with another run, or one that is finished.
+
+    Raises:
+        OutputExistsError: there is one.
+        InputError: it was made with other values.
+    """
+    if not (folder / CONFIG).exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise OutputExistsError(f"{folder} is not empty and holds no run; give another folder")
+        return
+    if not resume:
+        raise OutputExistsError(f"{folder} already holds a run; pass --overwrite to begin anew, or give another folder")
+    if (folder / REPORT).exists():
+        raise OutputExistsError(f"the run in {folder} is finished; pass --overwrite to begin anew")
+    before = build_config(read_values(folder / CONFIG))
+    if different := differences(before, config):
+        raise InputError(
+            f"the run in {folder} was begun with other values of {', '.join(different)}; "
+            "give the same to go on, pass --overwrite to begin anew, or give another folder"
+        )
+
+
+def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
+    """The fields in which two runs differ and could learn something else."""
+    found = []
+    for section, values in asdict(one).items():
+        theirs = asdict(other)[section]
+        free = _FREE.get(section, ())
+        found += [f"{section}.{name}" for name in values if name not in free and values[name] != theirs[name]]
+    return found
+
+
+def write_model(model: Segmenter, config: TrainConfig, folder: Path, hear: Progress) -> dict[str, str]:
+    """Write the trained model in the forms that are of use, and say where they are."""
+    files: dict[str, str] = {}
+    own_images = bool(config.data.images)
+    if model.config.trunk_is_frozen and config.model.weights:
+        files["adapter"] = str(save_checkpoint(model, folder / "adapter.safetensors"))
+    if own_images or "adapter" not in files:
+        files["model"] = str(save_checkpoint(model, folder / "model.safetensors", adapter_only=False))
+    if own_images:
+        hear("start", "export", 0, 0, "")
+        files["onnx"] = str(export_onnx(model, folder / "model.onnx", check=True).path)
+    return files
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Let Lightning's advice to its programmers be silent; its errors are not."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for module in (r"lightning\..*", r"torch\..*", r"torchmetrics\..*", r"tensorboard.*"):
+                warnings.filterwarnings("ignore", module=module)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
