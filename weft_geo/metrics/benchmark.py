@@ -16,11 +16,11 @@ from weft_geo.errors import InputError
 from weft_geo.metrics.folders import Evaluation, Progress, Scored, StartTask, score_against, scoring_pool
 from weft_geo.metrics.multiscale import RESEARCH, TestPasses, object_probability
 from weft_geo.metrics.saliency import Normalization, summarize
-from weft_geo.models import Weft
+from weft_geo.models import Segmenter
 
 
 def evaluate_model(
-    model: Weft,
+    model: Segmenter,
     data: BenchmarkDataset,
     maps: Path,
     passes: TestPasses = RESEARCH,

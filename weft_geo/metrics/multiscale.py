@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weft_geo.models import Weft
+from weft_geo.models import Segmenter
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ SINGLE = TestPasses((512,), (1.0,), flip=False)
 
 @torch.inference_mode()
 def object_probability(
-    model: Weft,
+    model: Segmenter,
     image: Tensor,
     mean: tuple[float, ...],
     std: tuple[float, ...],
@@ -95,7 +95,7 @@ def _fit(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
 
 
-def _slide(model: Weft, image: Tensor, passes: TestPasses, batch_size: int) -> Tensor:
+def _slide(model: Segmenter, image: Tensor, passes: TestPasses, batch_size: int) -> Tensor:
     """Average scores [1, K, H, W] of the windows over an image [1, 3, H, W]."""
     H, W = image.shape[2:]
     h, w = min(passes.window, H), min(passes.window, W)
