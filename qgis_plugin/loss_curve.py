@@ -17,17 +17,20 @@ class LossCurve(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.losses: list[float] = []
+        self.setMinimumHeight(90)
+        self.hide()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Begin anew; hidden until there is something to draw."""
         self.losses = []
-        self.update()
+        self.hide()
 
     def hear(self, message: str) -> None:
         """Take the loss out of a message, if it holds one."""
         found = _LOSS.search(message)
         if found:
             self.losses.append(float(found.group(1)))
+            self.show()
             self.update()
 
     def sizeHint(self):  # noqa: N802

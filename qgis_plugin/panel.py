@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.gui import QgisInterface, QgsDockWidget, QgsFileWidget, QgsMapLayerComboBox
-from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -107,7 +107,8 @@ class Panel(QgsDockWidget):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(inside)
-        scroll.setMinimumWidth(330)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumWidth(inside.minimumSizeHint().width() + 24)
         return scroll
 
     def show_models(self, shipped: list[Model] | None = None) -> None:
@@ -121,7 +122,7 @@ class Panel(QgsDockWidget):
         self.model.clear()
         for model in [*self._shipped, *local_models()]:
             self.model.addItem(model.title, model.value)
-            self.model.setItemData(self.model.count() - 1, model.note, 3)  # the role of tooltips
+            self.model.setItemData(self.model.count() - 1, model.note, Qt.ItemDataRole.ToolTipRole)
         self.model.addItem("From a file …", _FROM_FILE)
         self.choose_model(chosen or EMBEDDED.value)
 

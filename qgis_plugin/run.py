@@ -107,7 +107,7 @@ def _ask_version(interpreter: Interpreter, feedback: QgsProcessingFeedback, log:
     name, _, version = outcome.stdout.strip().partition(" ")
     if outcome.code or name != "weft-geo" or not version:
         log.write("\n".join([" ".join(interpreter.command), *lines, outcome.stdout]))
-        raise broken(interpreter, [*lines, *outcome.stdout.splitlines()])
+        raise broken(interpreter, lines if outcome.code else ["it is another program"])
     return version
 
 

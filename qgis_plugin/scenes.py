@@ -27,6 +27,7 @@ ASK_ABOVE_BYTES = 500_000_000
 
 _EQUATOR_M = 40_075_016.685578488
 _TILE_PX = 256
+_ROUNDING = 1e-6  # of a pixel, by which an extent of whole pixels may exceed them
 _GDAL_PREFIXES = ("/vsi", "NETCDF:", "HDF5:", "HDF4_SDS:", "GPKG:", "SENTINEL2_L", "NITF_IM:")
 
 
@@ -136,7 +137,7 @@ def _plan_export(layer: QgsRasterLayer, extent: QgsRectangle | None) -> Export:
     wanted = layer.extent() if extent is None else extent.intersect(layer.extent())
     if wanted.isEmpty():
         raise LayerError(f"The layer {layer.name()} does not reach into the chosen area: choose another one.")
-    columns, rows = (max(1, math.ceil(side / pixel)) for side in (wanted.width(), wanted.height()))
+    columns, rows = (max(1, math.ceil(side / pixel - _ROUNDING)) for side in (wanted.width(), wanted.height()))
     extent = QgsRectangle(
         wanted.xMinimum(),
         wanted.yMaximum() - rows * pixel,
@@ -144,11 +145,10 @@ def _plan_export(layer: QgsRasterLayer, extent: QgsRectangle | None) -> Export:
         wanted.yMaximum(),
     )
     rendered = not provider.xSize()  # map tiles are pictures; a raster of another kind has values of its own
+    pipe = QgsRasterPipe()
+    pipe.set(provider.clone())
     if rendered:
-        pipe = QgsRasterPipe(layer.pipe())
-    else:
-        pipe = QgsRasterPipe()
-        pipe.set(provider.clone())
+        pipe.set(layer.renderer().clone())
     bands = range(1, provider.bandCount() + 1)
     cell = 4 if rendered else sum(provider.dataTypeSize(band) for band in bands)
     return Export(pipe, layer.crs(), extent, columns, rows, columns * rows * cell)
