@@ -89,19 +89,19 @@ class Vectorize:
 
 @dataclass(frozen=True)
 class Train:
-    """A run of `weft-geo train` on a raster and polygons."""
+    """A run of `weft-geo train` on a raster and polygons; without them, it goes on with the run in the folder."""
 
-    images: str
-    labels: Path
     output: Path
+    images: str = ""
+    labels: Path | None = None
     more: str = ""
 
     def words(self) -> list[str]:
         """As a command line."""
         return [
             "train",
-            f"--images={self.images}",
-            f"--labels={self.labels}",
+            *([f"--images={self.images}"] if self.images else []),
+            *([f"--labels={self.labels}"] if self.labels else []),
             f"--output={self.output}",
             *shlex.split(self.more),
             "--progress=json",

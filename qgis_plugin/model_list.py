@@ -9,6 +9,7 @@ from typing import Any
 from . import places
 from .errors import PluginError
 from .run import ask_weft_geo
+from .training_runs import MODEL
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ def read_shipped(answer: dict[str, Any]) -> list[Model]:
 
 def local_models() -> list[Model]:
     """Models trained here, the last one first, and files that were chosen before."""
-    learnt = [path for path in places.learnt_models().iterdir() if path.suffix in (".safetensors", ".onnx")]
-    learnt.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    models = [Model(str(path), f"{path.stem} (trained here)", str(path)) for path in learnt]
+    learnt = sorted(places.learnt_models().glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    models = [Model(str(path), f"{path.parent.name} (trained here)", str(path)) for path in learnt]
     models += [Model(path, Path(path).name, path) for path in places.model_files() if Path(path) not in learnt]
     return models

@@ -12,13 +12,14 @@ from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QMessageBox, QPushButton
 
 from . import places
-from .errors import PluginError
+from .errors import CANCELLED, PluginError
 from .job import Job
 from .log_dialog import LogDialog
 from .panel import Panel
 from .provider import PROVIDER_ID
 from .scenes import ASK_ABOVE_BYTES, describe_scene
 from .style import add_objects, style_objects
+from .training_runs import can_go_on, new_run, stopped_run
 
 
 class Runs(QObject):
@@ -75,8 +76,12 @@ class Runs(QObject):
         if scene is None or labels is None:
             self._warn("Learning takes a raster layer and a layer of polygons: choose both.")
             return
-        name = "".join(letter if letter.isalnum() else "_" for letter in scene.name())
-        output = places.learnt_models() / f"{name}_{time.strftime('%Y-%m-%d_%H-%M')}.safetensors"
+        output = stopped_run(places.learnt_models(), scene.name())
+        if output is not None:
+            question = f"The run {output.name} was stopped before it came to a model. Go on with it? No begins anew."
+            if QMessageBox.question(self._iface.mainWindow(), "weft-geo", question) != QMessageBox.StandardButton.Yes:
+                output = None
+        output = output or new_run(places.learnt_models(), scene.name())
         parameters = {"INPUT": scene, "LABELS": labels, "OUTPUT": str(output)}
         panel.curve.clear()
         self._start("train", parameters, f"Learning from {labels.name()}", scene, output, self._add_model)
@@ -153,17 +158,16 @@ class Runs(QObject):
 
     def _add_model(self, results: dict) -> None:
         self._panel.show_models()
-        self._panel.choose_model(results["OUTPUT"])
-        text = f"The model {Path(results['OUTPUT']).stem} has learnt from your edits and is chosen now: press Run."
+        self._panel.choose_model(results["MODEL"])
+        name = Path(results["OUTPUT"]).name
+        text = f"The model {name} has learnt from your edits and is the chosen one now: press Run."
         self._end(text)
         self._tell(text, Qgis.MessageLevel.Success)
 
     def _stop(self) -> None:
-        training = self._output is not None and self._output.suffix == ".safetensors"
-        text = "Cancelled; nothing was written."
-        if training and self._output.exists():
-            self._panel.show_models()
-            text = f"Cancelled; what was learnt so far is kept as {self._output.stem}."
+        text = CANCELLED
+        if self._output is not None and can_go_on(self._output):
+            text = "Cancelled; the last checkpoint is kept: press Learn from my edits to go on from there."
         self._end(text)
         self._tell(text, Qgis.MessageLevel.Info)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from qgis.core import (
+    QgsProcessingOutputFile,
     QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterFolderDestination,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
 )
 
 from ..arguments import Train
+from ..training_runs import MODEL, can_go_on
 from ..versions import POLYGONS
 from .base import WeftGeoAlgorithm
 
@@ -22,8 +25,11 @@ class TrainAlgorithm(WeftGeoAlgorithm):
     NAME = "train"
     TITLE = "Train on polygons"
     HELP = (
-        "Teaches a model the objects of a raster layer from polygons that show where they are. Draw every object of a "
-        "part of the scene: what has no polygon is taken for background.\n\nNeeds weft-geo with its train extra."
+        "Teaches a model the objects of a raster layer from polygons that show where they are. Draw every object of "
+        "the scene, or of the part that you cut out: what has no polygon is taken for background.\n\n"
+        "The folder holds the run: its polygons, curves, and in the end model.onnx, which Find objects takes. A folder "
+        "with a run that was stopped goes on with it, on the polygons it began with.\n\n"
+        "Needs weft-geo with its train extra."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
@@ -31,9 +37,8 @@ class TrainAlgorithm(WeftGeoAlgorithm):
         self.addParameter(QgsProcessingParameterRasterLayer("INPUT", "Raster layer"))
         self.addParameter(QgsProcessingParameterFeatureSource("LABELS", "Polygons of all its objects", [POLYGONS]))
         self.add_advanced(QgsProcessingParameterString("MORE", "Further options of weft-geo train", "", False, True))
-        self.addParameter(
-            QgsProcessingParameterFileDestination("OUTPUT", "Model", "Model (*.safetensors)", optional=False)
-        )
+        self.addParameter(QgsProcessingParameterFolderDestination("OUTPUT", "Folder of the run"))
+        self.addOutput(QgsProcessingOutputFile("MODEL", "Model"))
 
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""
@@ -43,12 +48,18 @@ class TrainAlgorithm(WeftGeoAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
-        output = Path(self.parameterAsFileOutput(parameters, "OUTPUT", context))
-        run = Train(
-            images=self.path_of(self._scene, context, feedback),
-            labels=self._labels,
-            output=output,
-            more=self.parameterAsString(parameters, "MORE", context),
-        )
-        self.weft_geo(run.words(), feedback, output)
-        return {"OUTPUT": str(output)}
+        folder = Path(self.parameterAsString(parameters, "OUTPUT", context))
+        more = self.parameterAsString(parameters, "MORE", context)
+        if can_go_on(folder):
+            feedback.pushInfo(f"Going on with the run in {folder}.")
+            run = Train(folder, more=more)
+        else:
+            # What a run learns from lies beside it, so that it can go on another day.
+            folder.mkdir(parents=True, exist_ok=True)
+            images = self.path_of(self._scene, context, feedback)
+            if self._scene.export is not None:
+                images = shutil.move(images, folder / "scene.tif")
+            labels = shutil.copy(self._labels, folder / "labels.gpkg")
+            run = Train(folder, str(images), Path(labels), more)
+        self.weft_geo(run.words(), feedback, folder)
+        return {"OUTPUT": str(folder), "MODEL": str(folder / MODEL)}

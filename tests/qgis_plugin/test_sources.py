@@ -16,7 +16,7 @@ STANDARD = {
     "shlex", "shutil", "signal", "subprocess", "sys", "tempfile", "threading", "time", "typing",
 }  # fmt: skip
 ALLOWED = STANDARD | {"qgis", "processing"}
-QGIS_FREE = ("arguments", "child", "environment", "errors", "install", "json_lines", "sentences")
+QGIS_FREE = ("arguments", "child", "environment", "errors", "install", "json_lines", "sentences", "training_runs")
 
 
 def imported(tree: ast.AST) -> set[str]:
