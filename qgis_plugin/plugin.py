@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsApplication, QgsProject, QgsTask
+import threading
+
+from qgis.core import QgsApplication, QgsProject
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QObject, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
@@ -16,6 +18,16 @@ from .provider import WeftGeoProvider
 from .runs import Runs
 
 _MENU = "weft-geo"
+
+
+class Listing(QObject):
+    """Brings the list of models from a thread to the window's."""
+
+    listed = pyqtSignal(list)
+
+    def ask(self) -> None:
+        """For the thread."""
+        self.listed.emit(shipped_models())
 
 
 class WeftGeoPlugin:
@@ -30,7 +42,7 @@ class WeftGeoPlugin:
         self.provider: WeftGeoProvider | None = None
         self.panel: Panel | None = None
         self.runs: Runs | None = None
-        self._listing: QgsTask | None = None
+        self._listing: Listing | None = None
 
     def initProcessing(self):  # noqa: N802
         """Add the algorithms; `qgis_process` calls nothing else."""
@@ -81,19 +93,15 @@ class WeftGeoPlugin:
         self.panel.setUserVisible(shown)
 
     def _list_models(self) -> None:
-        """Ask weft-geo for its models, in the background: it takes a second."""
-        self._listing = QgsTask.fromFunction("Models of weft-geo", _list, on_finished=self._take_models)
-        QgsApplication.taskManager().addTask(self._listing)
+        """Ask weft-geo for its models. It takes a second, and is nothing that the task manager need announce."""
+        self._listing = Listing()
+        self._listing.listed.connect(self._take_models)
+        threading.Thread(target=self._listing.ask, daemon=True).start()
 
-    def _take_models(self, problem: Exception | None, models: list | None = None) -> None:
-        self._listing = None
-        if models and self.panel is not None:
+    def _take_models(self, models: list) -> None:
+        if self.panel is not None:
             self.panel.show_models(models)
 
     def _load_settings(self) -> None:
         if self.panel is not None:
             self.panel.load_settings(QgsProject.instance())
-
-
-def _list(task: QgsTask) -> list:
-    return shipped_models()

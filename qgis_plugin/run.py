@@ -21,6 +21,8 @@ from .sentences import broken, failed, not_started, skewed
 
 _KEPT_LOGS = 20
 _KEPT_LINES = 50
+# What is counted in the stages that take long; the others are short, and only named.
+_UNITS = {"predict": "windows", "train": "steps", "vectorize": "rows"}
 
 
 def current_interpreter() -> Interpreter:
@@ -80,6 +82,7 @@ def _run(arguments: Sequence[str], feedback: QgsProcessingFeedback, output: Path
     log.write(f"plugin {places.plugin_version()}, weft-geo {version}, {interpreter.origin}")
     log.write(shlex.join(command))
     listener = _Listener(feedback, log)
+    feedback.setProgressText("starting weft-geo …")
     try:
         outcome = run_child(command, listener.hear, feedback.isCanceled)
     except OSError as error:
@@ -138,10 +141,14 @@ class _Listener:
                 self._feedback.pushInfo(message)
 
     def _advance(self, event: str, stage: str, done: float, total: float) -> None:
-        if event == "progress" and total > 0:
+        if event != "progress" or total <= 0:
+            return
+        if stage in _UNITS:
             self._feedback.setProgress(100 * done / total)
             left = self._pace.time_left(stage, done, total)
-            self._feedback.setProgressText(f"{stage} {done:g} of {total:g}{', ' if left else ''}{left}")
+            self._feedback.setProgressText(f"{done:g} of {total:g} {_UNITS[stage]}{', ' if left else ''}{left}")
+        else:
+            self._feedback.setProgressText(f"{stage} …")
 
 
 class _Log:

@@ -14,13 +14,13 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-# Score from, to, colour: orange is doubtful, violet sure. Both show on green, grey and brown ground.
+# Score from, to, red, green and blue: orange is doubtful, violet sure. Both show on green, grey and brown ground.
 _CLASSES = (
-    (0.0, 0.6, "#fdae61"),
-    (0.6, 0.7, "#f46d43"),
-    (0.7, 0.8, "#d53e4f"),
-    (0.8, 0.9, "#9e0a7a"),
-    (0.9, 1.0, "#54278f"),
+    (0.0, 0.6, "253,174,97"),
+    (0.6, 0.7, "244,109,67"),
+    (0.7, 0.8, "213,62,79"),
+    (0.8, 0.9, "158,10,122"),
+    (0.9, 1.0, "84,39,143"),
 )
 
 
@@ -31,7 +31,7 @@ def style_objects(layer: QgsVectorLayer) -> None:
     ranges = []
     for low, high, color in _CLASSES:
         symbol = QgsFillSymbol.createSimple(
-            {"color": color + "59", "outline_color": color, "outline_width": "0.5", "outline_style": "solid"}
+            {"color": f"{color},70", "outline_color": f"{color},255", "outline_width": "0.5"}
         )
         ranges.append(QgsRendererRange(QgsClassificationRange(f"{low:.1f} – {high:.1f}", low, high), symbol))
     layer.setRenderer(QgsGraduatedSymbolRenderer("score", ranges))
@@ -65,4 +65,6 @@ def add_objects(project: QgsProject, layer: QgsVectorLayer, scene: QgsMapLayer |
     if node is not None and node.parent() is root:
         group.addChildNode(node.clone())
         root.removeChildNode(node)
+        group.findLayer(scene).setExpanded(False)
+    group.setExpanded(True)
     return group
