@@ -97,8 +97,7 @@ class OptionsPage(QgsOptionsPageWidget):
     def apply(self):
         """OK was pressed."""
         places.choose_interpreter(self.interpreter.filePath())
-        default = places.package() if not self.package.text().strip() else ""
-        if self.package.text().strip() not in (default, places.package()):
+        if self.package.text().strip() != places.package():
             places.choose_package(self.package.text())
 
     def _say_which(self) -> None:
@@ -113,6 +112,7 @@ class OptionsPage(QgsOptionsPageWidget):
 
         def work(say: Callable[[str], None], is_cancelled: Callable[[], bool]) -> str:
             make_environment(folder, package, with_training, say, is_cancelled)
+            places.choose_interpreter("")  # whoever presses Install wants what is installed
             return f"Installed in {folder}. {_doctor(say, is_cancelled)}"
 
         self.apply()
@@ -147,6 +147,7 @@ class OptionsPage(QgsOptionsPageWidget):
             button.setEnabled(True)
         self.stop.setEnabled(False)
         self._errand = None
+        self.interpreter.setFilePath(places.chosen_interpreter())
         self.state.setText(text)
 
 

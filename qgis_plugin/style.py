@@ -66,5 +66,6 @@ def add_objects(project: QgsProject, layer: QgsVectorLayer, scene: QgsMapLayer |
         group.addChildNode(node.clone())
         root.removeChildNode(node)
         group.findLayer(scene).setExpanded(False)
+    group.setExpanded(False)  # the view hears of a change only, and shows new groups folded
     group.setExpanded(True)
     return group

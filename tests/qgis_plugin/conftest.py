@@ -37,6 +37,12 @@ _installed = tempfile.TemporaryDirectory(prefix="weft_geo_plugins_")
 (Path(_installed.name) / "weft_geo_qgis").symlink_to(PLUGIN)
 sys.path.insert(0, _installed.name)
 
+if HAS_QGIS:
+    from qgis.core import QgsApplication
+
+    # QGIS' own plugins, Processing among them.
+    sys.path.append(str(Path(QgsApplication.pkgDataPath() or "/usr/share/qgis") / "python" / "plugins"))
+
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     _installed.cleanup()
