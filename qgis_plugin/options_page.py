@@ -18,6 +18,9 @@ from .errors import PluginError
 from .install import make_environment
 from .run import current_interpreter, run_weft_geo
 
+PAGE = "WeftGeoOptions"
+"""What QGIS finds the page by."""
+
 
 class Errand(QgsTask):
     """Something that takes a while and says lines meanwhile.
@@ -55,6 +58,7 @@ class OptionsPage(QgsOptionsPageWidget):
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
+        self.setObjectName(PAGE)
         self.interpreter = QgsFileWidget()
         self.interpreter.setFilePath(places.chosen_interpreter())
         self.interpreter.lineEdit().setPlaceholderText("found by itself")

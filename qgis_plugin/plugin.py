@@ -12,7 +12,7 @@ from qgis.PyQt.QtWidgets import QAction
 
 from .algorithms.base import ICON
 from .model_list import shipped_models
-from .options_page import OptionsFactory
+from .options_page import PAGE, OptionsFactory
 from .panel import Panel
 from .provider import WeftGeoProvider
 from .runs import Runs
@@ -82,7 +82,7 @@ class WeftGeoPlugin:
         if self.panel is None:
             self.panel = Panel(self.iface)
             self.runs = Runs(self.iface, self.panel)
-            self.panel.options_wanted.connect(lambda: self.iface.showOptionsDialog(currentPage=_MENU))
+            self.panel.options_wanted.connect(lambda: self.iface.showOptionsDialog(currentPage=PAGE))
             self.panel.visibilityChanged.connect(self.action.setChecked)
             self.panel.load_settings(QgsProject.instance())
             self.iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.panel)

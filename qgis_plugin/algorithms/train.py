@@ -27,8 +27,8 @@ class TrainAlgorithm(WeftGeoAlgorithm):
     HELP = (
         "Teaches a model the objects of a raster layer from polygons that show where they are. Draw every object of "
         "the scene, or of the part that you cut out: what has no polygon is taken for background.\n\n"
-        "The folder holds the run: its polygons, curves, and in the end model.onnx, which Find objects takes. A folder "
-        "with a run that was stopped goes on with it, on the polygons it began with.\n\n"
+        "The folder, a new one, holds the run: its curves, and in the end model.onnx, which Find objects takes. "
+        "A folder with a run that was stopped goes on with it, on the polygons it began with.\n\n"
         "Needs weft-geo with its train extra."
     )
 
@@ -54,12 +54,12 @@ class TrainAlgorithm(WeftGeoAlgorithm):
             feedback.pushInfo(f"Going on with the run in {folder}.")
             run = Train(folder, more=more)
         else:
-            # What a run learns from lies beside it, so that it can go on another day.
-            folder.mkdir(parents=True, exist_ok=True)
+            # A run wants its folder empty; what it learns from lies beside, so that it can go on another day.
+            folder.parent.mkdir(parents=True, exist_ok=True)
             images = self.path_of(self._scene, context, feedback)
             if self._scene.export is not None:
-                images = shutil.move(images, folder / "scene.tif")
-            labels = shutil.copy(self._labels, folder / "labels.gpkg")
+                images = shutil.move(images, folder.with_name(f"{folder.name}_scene.tif"))
+            labels = shutil.copy(self._labels, folder.with_name(f"{folder.name}_labels.gpkg"))
             run = Train(folder, str(images), Path(labels), more)
         self.weft_geo(run.words(), feedback, folder)
         return {"OUTPUT": str(folder), "MODEL": str(folder / MODEL)}

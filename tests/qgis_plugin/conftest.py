@@ -22,6 +22,7 @@ HAS_QGIS = importlib.util.find_spec("qgis") is not None
 WITHOUT_QGIS = {
     "test_arguments.py",
     "test_child.py",
+    "test_docs.py",
     "test_environment.py",
     "test_install.py",
     "test_json_lines.py",
@@ -122,7 +123,8 @@ if HAS_QGIS:
 
         provider = WeftGeoProvider()
         assert QgsApplication.processingRegistry().addProvider(provider)
-        return provider
+        yield provider
+        QgsApplication.processingRegistry().removeProvider(provider)  # as the plugin does when it is unloaded
 
     @pytest.fixture
     def run_algorithm(plugin_settings, provider):

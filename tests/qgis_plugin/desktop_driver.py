@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.PyQt.QtCore import QPoint, QTimer
-from qgis.PyQt.QtWidgets import QToolButton
+from qgis.PyQt.QtWidgets import QApplication, QToolButton, QWidget
 from qgis.utils import iface, plugins
 
 FOLDER = Path(os.environ["WEFT_GEO_TEST_FOLDER"])
@@ -37,6 +37,12 @@ class Driver:
         elif (FOLDER / "forget").exists():
             (FOLDER / "forget").unlink()
             self.longest = 0.0
+        elif (FOLDER / "options").exists():
+            (FOLDER / "options").unlink()
+            QTimer.singleShot(0, plugins[PLUGIN].panel.options_wanted.emit)  # it comes back when the dialog is closed
+        elif (FOLDER / "close").exists():
+            (FOLDER / "close").unlink()
+            QApplication.activeModalWidget().close()
         elif not self.loaded and PLUGIN in plugins:
             self.load()
         elif self.loaded:
@@ -66,6 +72,7 @@ class Driver:
             "button": [middle(button) for button in buttons if button.isVisible()],
             "drawing": iface.mapCanvas().isDrawing(),
             "layers": [[layer.name(), layer.crs().authid(), layer.featureCount(), layer.source()] for layer in layers],
+            "page": page_of(QApplication.activeModalWidget()),
             "messages": [item.text() for item in iface.messageBar().items()],
         }
         panel = plugin.panel
@@ -73,7 +80,6 @@ class Driver:
             state |= {
                 "run": middle(panel.run) if panel.run.isVisible() and panel.run.isEnabled() else None,
                 "cancel": middle(panel.cancel) if panel.cancel.isEnabled() else None,
-                "log": middle(panel.run),
                 "percent": panel.progress.value() if panel.progress.isVisible() else None,
                 "state": panel.state.text(),
             }
@@ -85,6 +91,12 @@ class Driver:
 def middle(widget):
     point = widget.mapToGlobal(QPoint(widget.width() // 2, widget.height() // 2))
     return [point.x(), point.y()]
+
+
+def page_of(dialog):
+    """The text of the plugin's page in the options, if that is what is open."""
+    page = dialog and dialog.findChild(QWidget, "WeftGeoOptions")
+    return page.state.text() if page is not None and page.isVisible() else None
 
 
 driver = Driver()

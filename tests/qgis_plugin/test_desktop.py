@@ -207,6 +207,13 @@ def test_a_click_on_the_button_and_one_on_run_bring_the_objects_of_the_command_l
     left = [path.name for path in Path(source.partition("|")[0]).parent.parent.rglob("*.part")]
     assert left == []
     desktop.picture("4-cancelled")
+
+    (desktop.folder / "options").touch()
+    state = desktop.wait(lambda state: state["page"])
+    assert "set in Settings" in state["page"]
+    desktop.picture("5-options")
+    (desktop.folder / "close").touch()
+    desktop.wait(lambda state: not state["page"])
     assert desktop.close() == 0
 
 
