@@ -39,6 +39,7 @@ _installed = tempfile.TemporaryDirectory(prefix="weft_geo_plugins_")
 sys.path.insert(0, _installed.name)
 
 if HAS_QGIS:
+    os.environ["XDG_CONFIG_HOME"] = _installed.name  # the settings of whoever runs the tests are not touched
     from qgis.core import QgsApplication
 
     # QGIS' own plugins, Processing among them.
@@ -130,11 +131,17 @@ if HAS_QGIS:
     def run_algorithm(plugin_settings, provider):
         """Runs an algorithm; gives its results, or raises what it says."""
 
-        def run(name: str, **parameters: object) -> dict:
-            import processing
-            from qgis.core import QgsProcessingFeedback
+        import processing
+        from qgis.core import QgsMapLayer, QgsProcessingFeedback, QgsProject
 
+        def run(name: str, **parameters: object) -> dict:
+            # Layers belong to the project, as they do in the desktop: an algorithm that fails never lets go of its
+            # parameters (QGIS keeps the traceback), and layers of Python's own would outlive QGIS, which is a crash.
+            layers = [value for value in parameters.values() if isinstance(value, QgsMapLayer)]
+            QgsProject.instance().addMapLayers(layers, False)
             run.feedback = QgsProcessingFeedback(False)
             return processing.run(f"weft_geo:{name}", parameters, feedback=run.feedback)
 
-        return run
+        yield run
+        run.feedback = None
+        QgsProject.instance().clear()
