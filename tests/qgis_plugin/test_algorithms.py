@@ -64,6 +64,10 @@ def test_predict_stays_inside_polygons_of_memory(run_algorithm, scene, tmp_path)
     layer = QgsVectorLayer(found["OUTPUT"])
     assert layer.featureCount() > 0
     assert feature.geometry().boundingBox().buffered(2).contains(layer.extent())
+
+
+def test_an_extent_and_polygons_are_too_much(run_algorithm, scene, tmp_path):
+    area = QgsVectorLayer(f"Polygon?crs={scene.crs().authid()}", "area", "memory")
     with pytest.raises(QgsProcessingException):
         run_algorithm("predict", INPUT=scene, AREA=area, EXTENT=scene.extent(), OUTPUT=str(tmp_path / "p.gpkg"))
     assert "Give an extent or polygons, not both." in run_algorithm.feedback.textLog()
@@ -93,9 +97,10 @@ def test_objects_are_styled_by_score_where_the_toolbox_loads_them(run_algorithm,
 
     from weft_geo_qgis.style import add_objects, style_objects
 
-    found = run_algorithm("predict", INPUT=scene, OUTPUT=str(tmp_path / "o.gpkg"))
-    layer, project = QgsVectorLayer(found["OUTPUT"], "objects"), QgsProject.instance()
+    project = QgsProject.instance()
     project.addMapLayer(scene)
+    found = run_algorithm("predict", INPUT=scene, OUTPUT=str(tmp_path / "o.gpkg"))
+    layer = QgsVectorLayer(found["OUTPUT"], "objects")
     style_objects(layer)
     group = add_objects(project, layer, scene)
     renderer = layer.renderer()
@@ -104,4 +109,3 @@ def test_objects_are_styled_by_score_where_the_toolbox_loads_them(run_algorithm,
     assert (renderer.ranges()[0].lowerValue(), renderer.ranges()[-1].upperValue()) == (0.0, 1.0)
     assert not layer.labelsEnabled()
     assert [node.name() for node in group.findLayers()] == ["objects", "scene"]
-    project.clear()
