@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from qgis.core import QgsProcessingFeedback
+from qgis.core import QgsProcessingFeedback, QgsProcessingUtils
 
 from . import places
 from .child import run_child
@@ -178,6 +178,15 @@ class _Log:
 
 
 def _sweep(output: Path, pid: int) -> None:
-    """Take away what a child that was killed left beside its output; one that could end itself left nothing."""
-    for scratch in output.parent.glob(f".{output.name}.{pid}.part"):
-        shutil.rmtree(scratch, ignore_errors=True)
+    """Take away what a child that was killed left beside its output; one that could end itself left nothing.
+
+    Its journal stays, from which the same run goes on; not that of a temporary output, which no run writes again.
+    """
+    left = [f".{output.name}.{pid}.part"]
+    if Path(QgsProcessingUtils.tempFolder()) in output.parents:
+        left += [f".{output.name}.journal", f".{output.name}.lock"]
+    for path in (output.parent / name for name in left):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -12,7 +12,9 @@ from .environment import Interpreter
 from .errors import OPTIONS_PAGE, InterpreterError
 
 _FULL = re.compile(r"no space left|disk( is)? full|errno 28|database or disk is full", re.IGNORECASE)
-_READ_ONLY = re.compile(r"permission denied|read-only file system|cannot write beside|errno (13|30)\b", re.IGNORECASE)
+_READ_ONLY = re.compile(
+    r"permission denied|read-only file system|cannot write beside|cannot be written: |errno (13|30)\b", re.IGNORECASE
+)
 
 
 def not_started(interpreter: Interpreter, error: OSError) -> InterpreterError:

@@ -29,6 +29,10 @@ def say(code=1, reason="", lines=(), skew=""):
             "/data cannot be written to: choose another folder for objects.gpkg.",
         ),
         (
+            "/data/objects.gpkg cannot be written: Permission denied",
+            "/data cannot be written to: choose another folder for objects.gpkg.",
+        ),
+        (
             "scene.tif has 1 band and the model needs 3; choose bands with --bands",
             "Scene.tif has 1 band and the model needs 3; choose bands with --bands.",
         ),
