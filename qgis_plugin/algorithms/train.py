@@ -1,0 +1,65 @@
+"""`weft-geo train` as an algorithm."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from qgis.core import (
+    QgsProcessingOutputFile,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
+)
+
+from ..arguments import Train
+from ..training_runs import MODEL, can_go_on
+from ..versions import POLYGONS
+from .base import WeftGeoAlgorithm
+
+
+class TrainAlgorithm(WeftGeoAlgorithm):
+    """A raster layer and polygons to a model."""
+
+    NAME = "train"
+    TITLE = "Train on polygons"
+    HELP = (
+        "Teaches a model the objects of a raster layer from polygons that show where they are. Draw every object of "
+        "the scene, or of the part that you cut out: what has no polygon is taken for background.\n\n"
+        "The folder, a new one, holds the run: its curves, and in the end model.onnx, which Find objects takes. "
+        "A folder with a run that was stopped goes on with it, on the polygons it began with.\n\n"
+        "Needs weft-geo with its train extra."
+    )
+
+    def initAlgorithm(self, configuration=None):  # noqa: N802
+        """Declare the parameters."""
+        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", "Raster layer"))
+        self.addParameter(QgsProcessingParameterFeatureSource("LABELS", "Polygons of all its objects", [POLYGONS]))
+        self.add_advanced(QgsProcessingParameterString("MORE", "Further options of weft-geo train", "", False, True))
+        self.addParameter(QgsProcessingParameterFolderDestination("OUTPUT", "Folder of the run"))
+        self.addOutput(QgsProcessingOutputFile("MODEL", "Model"))
+
+    def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
+        """Read everything that belongs to the main thread."""
+        self._scene = self.scene(self.parameterAsRasterLayer(parameters, "INPUT", context), None, feedback)
+        self._labels = self.polygons(parameters, "LABELS", context)
+        return True
+
+    def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
+        """Run it."""
+        folder = Path(self.parameterAsString(parameters, "OUTPUT", context))
+        more = self.parameterAsString(parameters, "MORE", context)
+        if can_go_on(folder):
+            feedback.pushInfo(f"Going on with the run in {folder}.")
+            run = Train(folder, more=more)
+        else:
+            # A run wants its folder empty; what it learns from lies beside, so that it can go on another day.
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            images = self.path_of(self._scene, context, feedback)
+            if self._scene.export is not None:
+                images = shutil.move(images, folder.with_name(f"{folder.name}_scene.tif"))
+            labels = shutil.copy(self._labels, folder.with_name(f"{folder.name}_labels.gpkg"))
+            run = Train(folder, str(images), Path(labels), more)
+        self.weft_geo(run.words(), feedback, folder)
+        return {"OUTPUT": str(folder), "MODEL": str(folder / MODEL)}

@@ -1,0 +1,45 @@
+"""Polygons of a layer as a file that weft-geo opens, unsaved edits and memory layers included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import (
+    QgsCoordinateTransformContext,
+    QgsFeatureRequest,
+    QgsFeatureSource,
+    QgsRectangle,
+    QgsVectorFileWriter,
+)
+
+from .errors import LayerError
+
+
+def write_polygons(source: QgsFeatureSource, path: Path, context: QgsCoordinateTransformContext) -> None:
+    """Write the features of a source as a GeoPackage with one layer, called `objects`.
+
+    Args:
+        source: A layer, its selection, or anything else that Processing takes; of polygons.
+        path: The .gpkg to write.
+        context: Of the project.
+
+    Raises:
+        LayerError: It holds no feature, has no CRS, or cannot be written.
+    """
+    name = source.sourceName()
+    if not source.sourceCrs().isValid():
+        raise LayerError(f"The layer {name} has no CRS: set it with Layer ▸ Set CRS of Layer(s).")
+    if source.featureCount() == 0:
+        raise LayerError(f"The layer {name} gives no polygon: select some, or use the whole layer.")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName, options.layerName = "GPKG", "objects"
+    copy = source.materialize(QgsFeatureRequest())
+    code, message, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(copy, str(path), context, options)
+    if code != QgsVectorFileWriter.WriterError.NoError:
+        raise LayerError(f"The polygons of {name} could not be written to {path.parent}: {message}.")
+
+
+def box_words(extent: QgsRectangle) -> str:
+    """A rectangle as --aoi takes it."""
+    sides = (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum())
+    return ",".join(f"{side:.17g}" for side in sides)

@@ -1,0 +1,139 @@
+"""One child process: its own process group, both streams read as they come, ended whole. Knows nothing of QGIS."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess  # nosec B404: words only, never a shell; QProcess cannot give a child its own process group
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from .environment import clean_environment
+from .json_lines import JsonLines, Line
+
+GRACE_S = 5.0
+"""Time from the request to end until the process group is killed."""
+
+_POLL_S = 0.1
+_WINDOWS = sys.platform == "win32"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child ended.
+
+    Attributes:
+        code: Its exit code; negative is the signal that ended it.
+        stdout: What it wrote there.
+        cancelled: It was asked to stop before it ended.
+        pid: Its process id.
+    """
+
+    code: int
+    stdout: str
+    cancelled: bool
+    pid: int
+
+
+def run_child(
+    command: Sequence[str],
+    on_line: Callable[[Line], None],
+    is_cancelled: Callable[[], bool],
+    on_output: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Run a program to its end. Call it from a thread that may wait.
+
+    Args:
+        command: Program and arguments.
+        on_line: Is given every line of stderr: an event, or text.
+        is_cancelled: Is asked ten times a second. Once true, the group is asked to end, and killed after `GRACE_S`.
+        on_output: Is given the text on stdout as it comes.
+
+    Raises:
+        OSError: The program cannot be started.
+    """
+    group = {"creationflags": 0x00000200 | 0x08000000} if _WINDOWS else {"start_new_session": True}
+    process = subprocess.Popen(  # nosec B603: see the import
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
+        cwd=tempfile.gettempdir(),
+        **group,
+    )
+    pieces: queue.Queue[tuple[str, bytes]] = queue.Queue()
+    for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
+        threading.Thread(target=_read, args=(name, stream, pieces), daemon=True).start()
+    try:
+        stdout, cancelled = _follow(process, pieces, on_line, is_cancelled, on_output or _ignore)
+        return Outcome(process.wait(), stdout.decode("utf-8", "replace"), cancelled, process.pid)
+    finally:
+        _end_group(process, by_force=True)  # whatever it started and left behind
+        process.wait()
+
+
+def _ignore(text: str) -> None:
+    """Nobody follows it."""
+
+
+def _read(name: str, stream: IO[bytes], pieces: queue.Queue[tuple[str, bytes]]) -> None:
+    with stream:
+        while piece := os.read(stream.fileno(), 65536):
+            pieces.put((name, piece))
+    pieces.put((name, b""))
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    pieces: queue.Queue[tuple[str, bytes]],
+    on_line: Callable[[Line], None],
+    is_cancelled: Callable[[], bool],
+    on_output: Callable[[str], None],
+) -> tuple[bytes, bool]:
+    lines, stdout, still_open, kill_at = JsonLines(), b"", {"stdout", "stderr"}, None
+    while still_open:
+        if kill_at is None and is_cancelled():
+            kill_at = time.monotonic() + GRACE_S
+            _end_group(process, by_force=False)
+        elif kill_at is not None and time.monotonic() > kill_at:
+            kill_at = float("inf")
+            _end_group(process, by_force=True)
+        try:
+            name, piece = pieces.get(timeout=_POLL_S)
+        except queue.Empty:
+            if process.poll() is not None:
+                _end_group(process, by_force=True)  # a grandchild holds the streams open
+            continue
+        if not piece:
+            still_open.discard(name)
+        elif name == "stdout":
+            stdout += piece
+            on_output(piece.decode("utf-8", "replace"))
+        else:
+            for line in lines.feed(piece):
+                on_line(line)
+    for line in lines.finish():
+        on_line(line)
+    return stdout, kill_at is not None
+
+
+def _end_group(process: subprocess.Popen[bytes], by_force: bool) -> None:
+    """Ask a process and all that it started to end, or end them."""
+    try:
+        if not _WINDOWS:
+            os.killpg(process.pid, signal.SIGKILL if by_force else signal.SIGTERM)
+        elif process.poll() is None:
+            if by_force:
+                tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+                subprocess.run(tree, capture_output=True, check=False)  # nosec B603 B607: a part of Windows
+            else:
+                process.send_signal(signal.CTRL_BREAK_EVENT)
+    except (ProcessLookupError, PermissionError):  # it is gone already; macOS says so by the second
+        pass

@@ -1,0 +1,130 @@
+"""Makes the virtual environment that weft-geo runs in, and changes nothing outside of it. Knows nothing of QGIS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .child import run_child
+from .environment import python_of
+from .errors import InterpreterError, RunCancelled
+
+_OLDEST = (3, 11)
+_PYTHONS = ("python3.13", "python3.12", "python3.11", "python3", "python", "python3.14")
+_ASK_VERSION = "import sys, venv; print(*sys.version_info[:2])"
+
+
+def plan_installation(
+    folder: Path, package: str, with_training: bool, uv: str | None, python: str | None
+) -> list[list[str]]:
+    """The commands that make an environment.
+
+    Args:
+        folder: The environment's; it must not be there.
+        package: What pip calls a requirement, without extras: a name with a version, a wheel, or a folder.
+        with_training: Also torch, and all that training needs.
+        uv: The program uv, if there is one: it is fast, and brings a Python of its own where none will do.
+        python: A Python of at least 3.11; needed without uv.
+    """
+    target = str(python_of(folder))
+    wanted = _with_extra(package, "train") if with_training else package
+    if uv:
+        return [
+            [uv, "venv", "--python", ">={}.{}".format(*_OLDEST), str(folder)],
+            [uv, "pip", "install", "--python", target, wanted],
+        ]
+    if python is None:
+        raise InterpreterError(
+            "No Python of at least 3.11 was found on PATH: install one (python.org, or your system's packages) or uv, "
+            "and press Install again."
+        )
+    return [
+        [python, "-m", "venv", str(folder)],
+        [target, "-m", "pip", "install", "--disable-pip-version-check", wanted],
+    ]
+
+
+def make_environment(
+    folder: Path,
+    package: str,
+    with_training: bool,
+    on_text: Callable[[str], None],
+    is_cancelled: Callable[[], bool],
+) -> None:
+    """Make the environment anew. What failed or was cancelled leaves no folder behind.
+
+    Args:
+        folder: The environment's; what is there is replaced.
+        package: See `plan_installation`.
+        with_training: See `plan_installation`.
+        on_text: Is given all that the installers say, as they say it.
+        is_cancelled: Is asked ten times a second.
+
+    Raises:
+        InterpreterError: It could not be made; the sentence holds the installer's own reason.
+        RunCancelled: The user stopped it.
+    """
+    uv = shutil.which("uv")
+    commands = plan_installation(folder, package, with_training, uv, None if uv else find_python())
+    whole = False
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for command in commands:
+            _run(command, on_text, is_cancelled)
+        whole = True
+    finally:
+        if not whole:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_python(names: Sequence[str] = _PYTHONS) -> str | None:
+    """A Python on PATH that is new enough and can make virtual environments."""
+    for name in names:
+        program = shutil.which(name)
+        if program is None:
+            continue
+        try:
+            answer = run_child([program, "-c", _ASK_VERSION], lambda line: None, lambda: False)
+        except OSError:
+            continue
+        numbers = answer.stdout.split()
+        if answer.code == 0 and len(numbers) == 2 and tuple(map(int, numbers)) >= _OLDEST:
+            return program
+    return None
+
+
+def _with_extra(package: str, extra: str) -> str:
+    """`name~=1.0` becomes `name[extra]~=1.0`; a path gets it at its end."""
+    if os.sep in package or Path(package).exists():
+        return f"{package}[{extra}]"
+    end = next((index for index, letter in enumerate(package) if letter in "=~<>! "), len(package))
+    return f"{package[:end]}[{extra}]{package[end:]}"
+
+
+def _run(command: list[str], on_text: Callable[[str], None], is_cancelled: Callable[[], bool]) -> None:
+    said: list[str] = []
+
+    def hear(text: str) -> None:
+        said.append(text)
+        on_text(text)
+
+    hear("$ " + " ".join(command) + "\n")
+    try:
+        outcome = run_child(command, lambda line: hear(f"{line}\n"), is_cancelled, on_output=hear)
+    except OSError as error:
+        raise InterpreterError(f"{command[0]} cannot be started ({error.strerror}): install it again.") from error
+    if outcome.cancelled:
+        raise RunCancelled("Cancelled; nothing was installed.")
+    if outcome.code:
+        raise InterpreterError(f"weft-geo could not be installed: {_reason(said)}; mend that and press Install again.")
+
+
+def _reason(said: list[str]) -> str:
+    """The installer's own error: its first line that says so, or else its last."""
+    lines = [line.strip() for line in "".join(said).splitlines() if line.strip()]
+    marked = [line for line in lines if line.lower().startswith(("error", "× ", "fatal"))]
+    reason = (marked or lines)[0 if marked else -1]
+    return reason.rstrip(".;:")

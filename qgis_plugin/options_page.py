@@ -1,0 +1,188 @@
+"""The page in QGIS' options: which weft-geo is used, and a button that installs one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qgis.core import QgsApplication, QgsProcessingFeedback, QgsTask
+from qgis.gui import QgsFileWidget, QgsOptionsPageWidget, QgsOptionsWidgetFactory
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtGui import QFontDatabase, QIcon, QTextCursor
+from qgis.PyQt.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPlainTextEdit, QPushButton, QVBoxLayout
+
+from . import places
+from .algorithms.base import ICON
+from .child import run_child
+from .errors import PluginError
+from .install import make_environment
+from .run import current_interpreter, run_weft_geo
+
+PAGE = "WeftGeoOptions"
+"""What QGIS finds the page by."""
+
+
+class Errand(QgsTask):
+    """Something that takes a while and says lines meanwhile.
+
+    Args:
+        title: What the task is called.
+        work: Is given where to say lines, and the question whether to stop. What it returns is the last word.
+    """
+
+    said = pyqtSignal(str)
+    ended = pyqtSignal(str)
+
+    def __init__(self, title: str, work: Callable[[Callable[[str], None], Callable[[], bool]], str]) -> None:
+        super().__init__(title, QgsTask.Flag.CanCancel)
+        self._work = work
+        self._last_word = ""
+
+    def run(self):
+        """In the background."""
+        try:
+            self._last_word = self._work(self.said.emit, self.isCanceled)
+        except PluginError as error:
+            self._last_word = str(error)
+        except OSError as error:
+            self._last_word = f"{error.strerror}: {error.filename}."
+        return True
+
+    def finished(self, result):
+        """In the window's thread."""
+        self.ended.emit(self._last_word or "Cancelled.")
+
+
+class OptionsPage(QgsOptionsPageWidget):
+    """The page."""
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(PAGE)
+        self.interpreter = QgsFileWidget()
+        self.interpreter.setFilePath(places.chosen_interpreter())
+        self.interpreter.lineEdit().setPlaceholderText("found by itself")
+        self.package = QLineEdit(places.package())
+        self.package.setToolTip("A name with a version, a wheel, or the folder of a clone")
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.install = QPushButton("Install")
+        self.install_training = QPushButton("Install with training (torch, several GB)")
+        self.check = QPushButton("Check")
+        self.stop = QPushButton("Cancel")
+        self.text = QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        form = QFormLayout()
+        form.addRow("Python or weft-geo", self.interpreter)
+        form.addRow("Install from", self.package)
+        buttons = QHBoxLayout()
+        for button in (self.install, self.install_training, self.check, self.stop):
+            buttons.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.addWidget(
+            QLabel(
+                "weft-geo runs in a Python of its own. Install makes one in your QGIS profile; "
+                "nothing else on this computer changes."
+            )
+        )
+        layout.addLayout(form)
+        layout.addLayout(buttons)
+        layout.addWidget(self.state)
+        layout.addWidget(self.text)
+        self.install.clicked.connect(lambda: self._install(False))
+        self.install_training.clicked.connect(lambda: self._install(True))
+        self.check.clicked.connect(self._check)
+        self.stop.clicked.connect(self._cancel)
+        self._errand: Errand | None = None
+        self._rest("")
+        self._say_which()
+
+    def apply(self):
+        """OK was pressed."""
+        places.choose_interpreter(self.interpreter.filePath())
+        if self.package.text().strip() != places.package():
+            places.choose_package(self.package.text())
+
+    def _say_which(self) -> None:
+        try:
+            found = current_interpreter()
+            self.state.setText(f"Used now: {found.command[0]} ({found.origin}).")
+        except PluginError as error:
+            self.state.setText(str(error))
+
+    def _install(self, with_training: bool) -> None:
+        folder, package = places.made_environment(), self.package.text().strip() or places.package()
+
+        def work(say: Callable[[str], None], is_cancelled: Callable[[], bool]) -> str:
+            make_environment(folder, package, with_training, say, is_cancelled)
+            places.choose_interpreter("")  # whoever presses Install wants what is installed
+            return f"Installed in {folder}. {_doctor(say, is_cancelled)}"
+
+        self.apply()
+        self._begin("Installing weft-geo", work)
+
+    def _check(self) -> None:
+        self.apply()
+        self._begin("Checking weft-geo", _doctor)
+
+    def _begin(self, title: str, work: Callable[[Callable[[str], None], Callable[[], bool]], str]) -> None:
+        self.text.clear()
+        for button in (self.install, self.install_training, self.check):
+            button.setEnabled(False)
+        self.stop.setEnabled(True)
+        self.state.setText(f"{title} …")
+        self._errand = Errand(title, work)
+        self._errand.said.connect(self._add)
+        self._errand.ended.connect(self._rest)
+        QgsApplication.taskManager().addTask(self._errand)
+
+    def _add(self, text: str) -> None:
+        self.text.moveCursor(QTextCursor.MoveOperation.End)
+        self.text.insertPlainText(text)
+        self.text.ensureCursorVisible()
+
+    def _cancel(self) -> None:
+        if self._errand is not None:
+            self._errand.cancel()
+
+    def _rest(self, text: str) -> None:
+        for button in (self.install, self.install_training, self.check):
+            button.setEnabled(True)
+        self.stop.setEnabled(False)
+        self._errand = None
+        self.interpreter.setFilePath(places.chosen_interpreter())
+        self.state.setText(text)
+
+
+def _doctor(say: Callable[[str], None], is_cancelled: Callable[[], bool]) -> str:
+    """Let weft-geo look at itself; the last word is the first thing that is broken, or that all is well."""
+    interpreter = current_interpreter()
+    run_weft_geo(
+        ["--help"], QgsProcessingFeedback(False), keep_log=False
+    )  # says in a sentence if it does not start at all
+    lines: list[str] = []
+
+    def hear(text: str) -> None:
+        lines.append(text)
+        say(text)
+
+    run_child([*interpreter.command, "doctor"], lambda line: hear(f"{line}\n"), is_cancelled, on_output=hear)
+    bad = next((line[2:].strip() for line in "".join(lines).splitlines() if line.startswith("x ")), "")
+    return f"Not well: {bad}." if bad else "All is well."
+
+
+class OptionsFactory(QgsOptionsWidgetFactory):
+    """Gives QGIS the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTitle("weft-geo")
+
+    def icon(self):
+        """The plugin's."""
+        return QIcon(str(ICON))
+
+    def createWidget(self, parent):  # noqa: N802
+        """The page."""
+        return OptionsPage(parent)

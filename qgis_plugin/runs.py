@@ -1,0 +1,188 @@
+"""What happens on Run and on Learn: parameters, a background job, a layer, a message."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from qgis.core import Qgis, QgsProcessingUtils, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.gui import QgisInterface
+from qgis.PyQt.QtCore import QObject
+from qgis.PyQt.QtWidgets import QMessageBox, QPushButton
+
+from . import places
+from .errors import CANCELLED, PluginError
+from .job import Job
+from .log_dialog import LogDialog
+from .panel import Panel
+from .provider import PROVIDER_ID
+from .scenes import ASK_ABOVE_BYTES, describe_scene
+from .style import add_objects, style_objects
+from .training_runs import can_go_on, new_run, stopped_run
+
+
+class Runs(QObject):
+    """Starts jobs for a panel, and takes what they bring. One at a time.
+
+    Args:
+        iface: QGIS.
+        panel: The panel.
+    """
+
+    def __init__(self, iface: QgisInterface, panel: Panel) -> None:
+        super().__init__()
+        self._iface = iface
+        self._panel = panel
+        self._scene: QgsRasterLayer | None = None
+        self._output: Path | None = None
+        self._began = 0.0
+        self.job: Job | None = None
+        panel.run_wanted.connect(self.predict)
+        panel.learn_wanted.connect(self.learn)
+        panel.cancel_wanted.connect(self.cancel)
+        panel.log_wanted.connect(self.show_log)
+
+    def predict(self) -> None:
+        """Find the objects of the chosen layer."""
+        panel, scene = self._panel, self._panel.raster()
+        if scene is None:
+            self._warn("There is no raster layer: add your image with Layer ▸ Add Layer ▸ Add Raster Layer.")
+            return
+        try:
+            area = panel.area.parameters()
+            if not self._agrees_to_export(scene, area):
+                return
+        except PluginError as error:
+            self._warn(str(error))
+            return
+        panel.save_settings(QgsProject.instance())
+        output = panel.output_path() or Path(QgsProcessingUtils.generateTempFilename("objects.gpkg"))
+        parameters = {
+            "INPUT": scene,
+            **area,
+            "MODEL": panel.model.currentData(),
+            "THRESHOLD": panel.threshold.value() or None,
+            "MIN_AREA": panel.min_area.value(),
+            "SIMPLIFY": panel.simplify.value(),
+            "REGULARIZE": panel.regularize.isChecked(),
+            "OUTPUT": str(output),
+        }
+        self._start("predict", parameters, f"Objects of {scene.name()}", scene, output, self._add_objects)
+
+    def learn(self) -> None:
+        """Train a model on the chosen layer and the corrected polygons."""
+        panel, scene, labels = self._panel, self._panel.raster(), self._panel.corrected()
+        if scene is None or labels is None:
+            self._warn("Learning takes a raster layer and a layer of polygons: choose both.")
+            return
+        output = stopped_run(places.learnt_models(), scene.name())
+        if output is not None:
+            question = f"The run {output.name} was stopped before it came to a model. Go on with it? No begins anew."
+            if QMessageBox.question(self._iface.mainWindow(), "weft-geo", question) != QMessageBox.StandardButton.Yes:
+                output = None
+        output = output or new_run(places.learnt_models(), scene.name())
+        parameters = {"INPUT": scene, "LABELS": labels, "OUTPUT": str(output)}
+        panel.curve.clear()
+        self._start("train", parameters, f"Learning from {labels.name()}", scene, output, self._add_model)
+
+    def cancel(self) -> None:
+        """Stop the job, if there is one."""
+        if self.job is not None:
+            self._panel.show_cancelling()
+            self.job.cancel()
+
+    def show_log(self) -> None:
+        """Show what the last run said, in full."""
+        self.dialog = LogDialog(places.last_log(), self._iface.mainWindow())
+        self.dialog.show()
+
+    def _agrees_to_export(self, scene: QgsRasterLayer, area: dict[str, Any]) -> bool:
+        """A layer that is no file is exported first; ask where that is large."""
+        extent = None
+        if "EXTENT" in area:
+            extent = self._iface.mapCanvas().mapSettings().mapToLayerCoordinates(scene, area["EXTENT"])
+        elif "AREA" in area:
+            polygons = self._panel.area.polygons.currentLayer()
+            extent = (
+                self._iface.mapCanvas()
+                .mapSettings()
+                .mapToLayerCoordinates(
+                    scene,
+                    self._iface.mapCanvas()
+                    .mapSettings()
+                    .layerToMapCoordinates(polygons, polygons.boundingBoxOfSelected()),
+                )
+            )
+        export = describe_scene(scene, extent).export
+        if export is None or export.bytes <= ASK_ABOVE_BYTES:
+            return True
+        text = (
+            f"{scene.name()} is no file, so it is exported first: {export.columns} × {export.rows} pixels, about "
+            f"{export.bytes / 1e6:.0f} MB in the temporary folder. Go on?"
+        )
+        answer = QMessageBox.question(self._iface.mainWindow(), "weft-geo", text)
+        return answer == QMessageBox.StandardButton.Yes
+
+    def _start(
+        self, name: str, parameters: dict[str, Any], title: str, scene: QgsRasterLayer, output: Path, take: Any
+    ) -> None:
+        if self.job is not None:
+            return
+        self._scene, self._output, self._began = scene, output, time.monotonic()
+        self._panel.show_running(f"{title} …")
+        self.job = job = Job(f"{PROVIDER_ID}:{name}", parameters, title)
+        job.feedback.progressChanged.connect(self._panel.show_progress)
+        job.feedback.said.connect(self._panel.state.setText)
+        job.feedback.told.connect(self._panel.curve.hear)
+        job.done.connect(take)
+        job.failed.connect(self._fail)
+        job.cancelled.connect(self._stop)
+        job.start()
+
+    def _end(self, text: str) -> None:
+        self.job = None
+        self._panel.show_idle(text)
+
+    def _add_objects(self, results: dict) -> None:
+        seconds = time.monotonic() - self._began
+        layer = QgsVectorLayer(results["OUTPUT"], f"Objects of {self._scene.name()}", "ogr")
+        count = layer.featureCount()
+        style_objects(layer)
+        project = QgsProject.instance()
+        add_objects(project, layer, self._scene if project.mapLayer(self._scene.id()) else None)
+        self._panel.labels.setLayer(layer)
+        text = f"{count} objects in {seconds:.0f} s."
+        self._end(text)
+        self._tell(text if count else text + " Try a lower probability, or another model.", Qgis.MessageLevel.Success)
+
+    def _add_model(self, results: dict) -> None:
+        self._panel.show_models()
+        self._panel.choose_model(results["MODEL"])
+        name = Path(results["OUTPUT"]).name
+        text = f"The model {name} has learnt from your edits and is the chosen one now: press Run."
+        self._end(text)
+        self._tell(text, Qgis.MessageLevel.Success)
+
+    def _stop(self) -> None:
+        text = CANCELLED
+        if self._output is not None and can_go_on(self._output):
+            text = "Cancelled; the last checkpoint is kept: press Learn from my edits to go on from there."
+        self._end(text)
+        self._tell(text, Qgis.MessageLevel.Info)
+
+    def _fail(self, sentence: str) -> None:
+        self._end(sentence)
+        self._tell(sentence, Qgis.MessageLevel.Critical)
+
+    def _warn(self, sentence: str) -> None:
+        self._panel.show_idle(sentence)
+        self._iface.messageBar().pushMessage("weft-geo", sentence, Qgis.MessageLevel.Warning, 12)
+
+    def _tell(self, sentence: str, level: Qgis.MessageLevel) -> None:
+        bar = self._iface.messageBar()
+        item = bar.createMessage("weft-geo", sentence)
+        button = QPushButton("Show log")
+        button.clicked.connect(self.show_log)
+        item.layout().addWidget(button)
+        bar.pushWidget(item, level, 0 if level == Qgis.MessageLevel.Critical else 15)

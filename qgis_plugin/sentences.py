@@ -1,0 +1,103 @@
+"""How a run that failed is told: one sentence with the remedy. Knows nothing of QGIS."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+from pathlib import Path
+
+from .child import Outcome
+from .environment import Interpreter
+from .errors import OPTIONS_PAGE, InterpreterError
+
+_FULL = re.compile(r"no space left|disk( is)? full|errno 28|database or disk is full", re.IGNORECASE)
+_READ_ONLY = re.compile(
+    r"permission denied|read-only file system|cannot write beside|cannot be written: |errno (13|30)\b", re.IGNORECASE
+)
+
+
+def not_started(interpreter: Interpreter, error: OSError) -> InterpreterError:
+    """The program is missing, or is none."""
+    program = interpreter.command[0]
+    if error.errno == errno.ENOENT:
+        why = "does not exist"
+    elif error.errno == errno.EACCES:
+        why = "may not be started"
+    else:
+        why = f"cannot be started ({error.strerror})"
+    return InterpreterError(f"{program} ({interpreter.origin}) {why}: {_remedy()}")
+
+
+def broken(interpreter: Interpreter, lines: list[str]) -> InterpreterError:
+    """The program starts, but is no weft-geo that works."""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
+    return InterpreterError(f"{interpreter.command[0]} ({interpreter.origin}) cannot run weft-geo: {last}; {_remedy()}")
+
+
+def skewed(plugin: str, found: str) -> str:
+    """Plugin and weft-geo are of different series; empty if they are of one.
+
+    Args:
+        plugin: Version of the plugin.
+        found: Version of weft-geo.
+    """
+    ours, theirs = plugin.split(".")[:2], found.split(".")[:2]
+    if ours == theirs:
+        return ""
+    older = "weft-geo" if _numbers(theirs) < _numbers(ours) else "the plugin"
+    return (
+        f"The plugin is version {plugin} and weft-geo is {found}, which may not understand each other: update {older} "
+        f"({OPTIONS_PAGE if older == 'weft-geo' else 'Plugins ▸ Manage and Install Plugins'})."
+    )
+
+
+def failed(outcome: Outcome, reason: str, lines: list[str], output: Path | None, skew: str) -> str:
+    """What to say of a run that ended badly.
+
+    Args:
+        outcome: How it ended.
+        reason: The message of the error event; empty if none came.
+        lines: The last lines that were no events.
+        output: What it was to write, if anything.
+        skew: What `skewed` says.
+    """
+    folder = output.parent if output else None
+    if folder and _FULL.search(reason or " ".join(lines)):
+        return f"The disk that holds {folder} is full: make room there, or write to another folder."
+    if folder and _READ_ONLY.search(reason):
+        return f"{folder} cannot be written to: choose another folder for {output.name}."
+    if outcome.code < 0:
+        return f"weft-geo was ended from outside by {_signal(-outcome.code)}; {_why(-outcome.code)}."
+    if reason:
+        return " ".join(filter(None, (_sentence(reason), skew)))
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
+    return " ".join(filter(None, (f"weft-geo ended with code {outcome.code}: {last}; the log holds the rest.", skew)))
+
+
+def _remedy() -> str:
+    return f"press Install in {OPTIONS_PAGE}, or choose another interpreter there."
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _why(number: int) -> str:
+    if number == getattr(signal, "SIGKILL", 9):
+        return "most often the memory was used up: take a smaller area, or close other programs, and run it again"
+    if number in (signal.SIGTERM, signal.SIGINT):
+        return "run it again"
+    return "that is a fault of a library it uses: run Check in " + OPTIONS_PAGE + ", and report it with the log"
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _numbers(parts: list[str]) -> list[int]:
+    return [int("".join(filter(str.isdigit, part)) or 0) for part in parts]

@@ -1,0 +1,71 @@
+"""How objects look: graduated by score, labels off, in a group with their scene."""
+
+from __future__ import annotations
+
+from qgis.core import (
+    QgsClassificationRange,
+    QgsFillSymbol,
+    QgsGraduatedSymbolRenderer,
+    QgsLayerTreeGroup,
+    QgsMapLayer,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsProject,
+    QgsRendererRange,
+    QgsVectorLayer,
+)
+
+# Score from, to, red, green and blue: orange is doubtful, violet sure. Both show on green, grey and brown ground.
+_CLASSES = (
+    (0.0, 0.6, "253,174,97"),
+    (0.6, 0.7, "244,109,67"),
+    (0.7, 0.8, "213,62,79"),
+    (0.8, 0.9, "158,10,122"),
+    (0.9, 1.0, "84,39,143"),
+)
+
+
+def style_objects(layer: QgsVectorLayer) -> None:
+    """Style a layer of objects by score. A layer without scores keeps its style."""
+    if layer.fields().indexOf("score") < 0:
+        return
+    ranges = []
+    for low, high, color in _CLASSES:
+        symbol = QgsFillSymbol.createSimple(
+            {"color": f"{color},70", "outline_color": f"{color},255", "outline_width": "0.5"}
+        )
+        ranges.append(QgsRendererRange(QgsClassificationRange(f"{low:.1f} – {high:.1f}", low, high), symbol))
+    layer.setRenderer(QgsGraduatedSymbolRenderer("score", ranges))
+    layer.setLabelsEnabled(False)
+    layer.triggerRepaint()
+
+
+class ObjectsPostProcessor(QgsProcessingLayerPostProcessorInterface):
+    """Styles a layer that the toolbox loads."""
+
+    def postProcessLayer(self, layer, context, feedback):  # noqa: N802
+        """Style it."""
+        if isinstance(layer, QgsVectorLayer):
+            style_objects(layer)
+
+
+def add_objects(project: QgsProject, layer: QgsVectorLayer, scene: QgsMapLayer | None) -> QgsLayerTreeGroup:
+    """Put a layer of objects into the project, in the group of its scene.
+
+    Args:
+        project: The project.
+        layer: The objects.
+        scene: The raster they were found on; it moves into the group with them. None if it has gone.
+    """
+    root = project.layerTreeRoot()
+    title = f"weft-geo: {scene.name() if scene else layer.name()}"
+    group = root.findGroup(title) or root.insertGroup(0, title)
+    project.addMapLayer(layer, False)
+    group.insertLayer(0, layer)
+    node = root.findLayer(scene.id()) if scene else None
+    if node is not None and node.parent() is root:
+        group.addChildNode(node.clone())
+        root.removeChildNode(node)
+        group.findLayer(scene).setExpanded(False)
+    group.setExpanded(False)  # the view hears of a change only, and shows new groups folded
+    group.setExpanded(True)
+    return group

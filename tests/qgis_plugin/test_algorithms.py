@@ -1,0 +1,111 @@
+"""Every algorithm, by a real weft-geo on a real file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from qgis.core import QgsProcessingException, QgsRasterLayer, QgsRectangle, QgsReferencedRectangle, QgsVectorLayer
+
+
+def shapes(path) -> list[tuple[str, float]]:
+    layer = QgsVectorLayer(str(path), "objects", "ogr")
+    assert layer.isValid()
+    return [(feature.geometry().asWkt(3), round(feature["score"], 6)) for feature in layer.getFeatures()]
+
+
+@pytest.fixture
+def scene(sample) -> QgsRasterLayer:
+    return QgsRasterLayer(str(sample / "scene.tif"), "scene")
+
+
+def test_predict_gives_what_the_command_line_gives(run_algorithm, cli, weft_geo, scene, sample, tmp_path):
+    found = run_algorithm("predict", INPUT=scene, MIN_AREA=20, SIMPLIFY=0.5, OUTPUT=str(tmp_path / "a.gpkg"))
+    cli([*weft_geo, "predict", sample / "scene.tif", "-o", tmp_path / "b.gpkg", "--min-area-m2", 20, "--simplify", 0.5])
+    assert found["OBJECTS"] == len(shapes(tmp_path / "b.gpkg")) > 5
+    assert shapes(found["OUTPUT"]) == shapes(tmp_path / "b.gpkg")
+    assert QgsVectorLayer(found["OUTPUT"]).crs() == scene.crs()
+
+
+def test_predict_tells_progress_and_keeps_a_log(run_algorithm, plugin_settings, scene, tmp_path):
+    run_algorithm("predict", INPUT=scene, OUTPUT=str(tmp_path / "Größe 中.gpkg"))
+    assert run_algorithm.feedback.progress() == 100
+    log = plugin_settings.last_log().read_text(encoding="utf-8")
+    assert "--output=" in log
+    assert "Größe 中.gpkg" in log
+    assert '"event": "done"' in log
+    assert "exit code 0" in log
+
+
+def test_predict_stays_in_an_extent_of_another_crs(run_algorithm, scene, tmp_path):
+    from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsProject
+
+    middle, degrees = scene.extent().center(), QgsCoordinateReferenceSystem("EPSG:4326")
+    box = QgsRectangle(middle.x() - 40, middle.y() - 40, middle.x() + 40, middle.y() + 40)
+    in_degrees = QgsCoordinateTransform(scene.crs(), degrees, QgsProject.instance()).transformBoundingBox(box)
+    extent = QgsReferencedRectangle(in_degrees, degrees)
+    found = run_algorithm("predict", INPUT=scene, EXTENT=extent, OUTPUT=str(tmp_path / "o.gpkg"))
+    layer = QgsVectorLayer(found["OUTPUT"])
+    assert layer.featureCount() > 0
+    assert box.buffered(2).contains(layer.extent())
+
+
+def test_predict_stays_inside_polygons_of_memory(run_algorithm, scene, tmp_path):
+    from qgis.core import QgsFeature, QgsGeometry
+
+    area = QgsVectorLayer(f"Polygon?crs={scene.crs().authid()}", "area", "memory")
+    middle = scene.extent().center()
+    feature = QgsFeature()
+    feature.setGeometry(
+        QgsGeometry.fromRect(QgsRectangle(middle.x() - 40, middle.y() - 40, middle.x(), middle.y() + 40))
+    )
+    area.dataProvider().addFeature(feature)
+    found = run_algorithm("predict", INPUT=scene, AREA=area, OUTPUT=str(tmp_path / "o.gpkg"))
+    layer = QgsVectorLayer(found["OUTPUT"])
+    assert layer.featureCount() > 0
+    assert feature.geometry().boundingBox().buffered(2).contains(layer.extent())
+
+
+def test_an_extent_and_polygons_are_too_much(run_algorithm, scene, tmp_path):
+    area = QgsVectorLayer(f"Polygon?crs={scene.crs().authid()}", "area", "memory")
+    with pytest.raises(QgsProcessingException):
+        run_algorithm("predict", INPUT=scene, AREA=area, EXTENT=scene.extent(), OUTPUT=str(tmp_path / "p.gpkg"))
+    assert "Give an extent or polygons, not both." in run_algorithm.feedback.textLog()
+
+
+def test_vectorize_a_mask(run_algorithm, cli, weft_geo, sample, tmp_path):
+    mask = tmp_path / "mask.tif"
+    cli([*weft_geo, "predict", sample / "scene.tif", "-o", tmp_path / "a.gpkg", "--mask", mask])
+    layer = QgsRasterLayer(str(mask), "mask")
+    found = run_algorithm("vectorize", INPUT=layer, OUTPUT=str(tmp_path / "b.gpkg"))
+    cli([*weft_geo, "vectorize", mask, "-o", tmp_path / "c.gpkg"])
+    assert found["OBJECTS"] > 5
+    assert shapes(found["OUTPUT"]) == shapes(tmp_path / "c.gpkg")
+
+
+def test_evaluate_gives_the_scores_of_the_command_line(run_algorithm, cli, weft_geo, scene, sample, tmp_path):
+    run_algorithm("predict", INPUT=scene, OUTPUT=str(tmp_path / "o.gpkg"))
+    truth = sample / "truth.gpkg"
+    scores = run_algorithm("evaluate", OBJECTS=str(tmp_path / "o.gpkg"), TRUTH=str(truth))
+    words = [*weft_geo, "evaluate", "--objects", tmp_path / "o.gpkg", "--truth", truth, "--json"]
+    assert scores["F1"] == pytest.approx(json.loads(cli(words))["f1"], abs=1e-6)
+    assert scores["TRUE_POSITIVES"] > 0
+
+
+def test_objects_are_styled_by_score_where_the_toolbox_loads_them(run_algorithm, scene, tmp_path):
+    from qgis.core import QgsGraduatedSymbolRenderer, QgsProject
+
+    from weft_geo_qgis.style import add_objects, style_objects
+
+    project = QgsProject.instance()
+    project.addMapLayer(scene)
+    found = run_algorithm("predict", INPUT=scene, OUTPUT=str(tmp_path / "o.gpkg"))
+    layer = QgsVectorLayer(found["OUTPUT"], "objects")
+    style_objects(layer)
+    group = add_objects(project, layer, scene)
+    renderer = layer.renderer()
+    assert isinstance(renderer, QgsGraduatedSymbolRenderer)
+    assert renderer.classAttribute() == "score"
+    assert (renderer.ranges()[0].lowerValue(), renderer.ranges()[-1].upperValue()) == (0.0, 1.0)
+    assert not layer.labelsEnabled()
+    assert [node.name() for node in group.findLayers()] == ["objects", "scene"]

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from weft_geo_qgis import child
+from weft_geo_qgis.child import run_child
+
+
+def never() -> bool:
+    return False
+
+
+def is_alive(pid: int) -> bool:
+    """A process that has ended and was not waited for yet is not alive."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def run(code: str, is_cancelled=never):
+    lines: list[object] = []
+    outcome = run_child([sys.executable, "-c", code], lines.append, is_cancelled)
+    return outcome, lines
+
+
+def test_events_text_and_result_come_apart():
+    code = (
+        "import sys, time; print('result Ä');"
+        'sys.stderr.write(\'{"event": "pro\'); sys.stderr.flush(); time.sleep(.2);'
+        "sys.stderr.write('gress\"}\\nplain\\nno newline'); sys.exit(3)"
+    )
+    outcome, lines = run(code)
+    assert (outcome.code, outcome.stdout.strip(), outcome.cancelled) == (3, "result Ä", False)
+    assert lines == [{"event": "progress"}, "plain", "no newline"]
+
+
+def test_more_than_a_pipe_holds_does_not_block():
+    outcome, lines = run(
+        "import sys; print('a' * 300_000); sys.stderr.write('b' * 80 + '\\n') ; sys.stderr.write('c\\n' * 90_000)"
+    )
+    assert len(outcome.stdout) == 300_001
+    assert len(lines) == 90_001
+
+
+def test_the_child_sees_no_variable_of_qgis(monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    monkeypatch.setenv("GDAL_DATA", "/nowhere")
+    outcome, _ = run("import os; print(sorted(set(os.environ) & {'PYTHONHOME', 'GDAL_DATA'}))")
+    assert outcome.stdout.strip() == "[]"
+    assert os.environ["PYTHONHOME"] == "/nowhere"
+
+
+def test_it_leads_a_group_of_its_own():
+    outcome, _ = run("import os; print(os.getpgid(0) == os.getpid(), os.getsid(0) == os.getpid())")
+    assert outcome.stdout.split() == ["True", "True"]
+
+
+def test_cancel_asks_and_the_child_may_end_in_peace():
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit('in peace'))\n"
+        "print('ready', file=sys.stderr, flush=True)\ntime.sleep(60)"
+    )
+    lines: list[object] = []
+    began = time.monotonic()
+    outcome = run_child([sys.executable, "-c", code], lines.append, lambda: bool(lines))
+    assert outcome.cancelled
+    assert outcome.code == 1
+    assert lines == ["ready", "in peace"]
+    assert time.monotonic() - began < child.GRACE_S
+
+
+def test_who_does_not_listen_is_killed_with_all_that_it_started(monkeypatch):
+    monkeypatch.setattr(child, "GRACE_S", 0.5)
+    code = (
+        "import signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "deaf = 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)'\n"
+        "other = subprocess.Popen([sys.executable, '-c', deaf])\n"
+        "print(other.pid, file=sys.stderr, flush=True)\ntime.sleep(60)"
+    )
+    lines: list[str] = []
+    began = time.monotonic()
+    outcome = run_child([sys.executable, "-c", code], lines.append, lambda: bool(lines))
+    assert outcome.cancelled
+    assert outcome.code == -9
+    assert 0.5 <= time.monotonic() - began < 5
+    time.sleep(0.2)
+    assert not is_alive(outcome.pid)
+    assert not is_alive(int(lines[0]))
+
+
+def test_a_grandchild_that_holds_the_streams_does_not_hold_us():
+    code = (
+        "import subprocess, sys\n"
+        "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(other.pid, file=sys.stderr)"
+    )
+    began = time.monotonic()
+    outcome, lines = run(code)
+    assert outcome.code == 0
+    assert time.monotonic() - began < 5
+    time.sleep(0.2)
+    assert not is_alive(int(lines[0]))
+
+
+def test_a_listener_that_fails_leaves_no_child():
+    lines: list[int] = []
+
+    def fail(line: object) -> None:
+        lines.append(int(str(line)))
+        raise RuntimeError("the listener failed")
+
+    with pytest.raises(RuntimeError, match="the listener failed"):
+        run_child(
+            [
+                sys.executable,
+                "-c",
+                "import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(60)",
+            ],
+            fail,
+            never,
+        )
+    assert not is_alive(lines[0])
+
+
+def test_no_such_program():
+    with pytest.raises(FileNotFoundError):
+        run_child(["/nowhere/weft-geo"], print, never)

@@ -1,0 +1,187 @@
+"""The panel and what it starts: logic, with a real weft-geo and a stand-in for the QGIS window."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from qgis.core import QgsApplication, QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsVectorLayer
+
+from weft_geo_qgis.model_list import local_models, read_shipped, shipped_models
+from weft_geo_qgis.panel import Panel
+from weft_geo_qgis.runs import Runs
+from weft_geo_qgis.training_runs import can_go_on, new_run, stopped_run
+
+
+@pytest.fixture
+def panel(qgis_iface, qgis_new_project, plugin_settings, provider):
+    panel = Panel(qgis_iface)
+    yield panel
+    panel.deleteLater()
+
+
+@pytest.fixture
+def runs(qgis_iface, panel):
+    runs = Runs(qgis_iface, panel)
+    yield runs
+    runs.cancel()
+    wait_until(lambda: runs.job is None)
+
+
+@pytest.fixture
+def scene(panel, sample):
+    layer = QgsRasterLayer(str(sample / "scene.tif"), "scene")
+    QgsProject.instance().addMapLayer(layer)
+    panel.layer.setLayer(layer)
+    return layer
+
+
+def wait_until(is_so, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it took too long"
+        QgsApplication.processEvents()
+        time.sleep(0.01)
+
+
+def messages(iface) -> list[str]:
+    return [item.text() for item in iface.messageBar().items()]
+
+
+def children() -> set[int]:
+    """Processes that this one started and that have not ended."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == os.getpid() and state != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+def test_run_brings_a_styled_layer_in_a_group_with_its_scene(panel, runs, scene, qgis_iface):
+    panel.min_area.setValue(20)
+    panel.run.click()
+    assert not panel.run.isEnabled()
+    assert panel.cancel.isEnabled()
+    wait_until(lambda: runs.job is None)
+    (layer,) = (layer for layer in QgsProject.instance().mapLayers().values() if isinstance(layer, QgsVectorLayer))
+    assert layer.featureCount() > 5
+    assert min(feature["area_m2"] for feature in layer.getFeatures()) >= 20
+    assert layer.renderer().type() == "graduatedSymbol"
+    group = QgsProject.instance().layerTreeRoot().findGroup("weft-geo: scene")
+    assert [node.name() for node in group.findLayers()] == ["Objects of scene", "scene"]
+    assert panel.state.text().startswith(f"{layer.featureCount()} objects in")
+    assert panel.run.isEnabled()
+    assert panel.corrected() == layer
+
+
+def test_cancel_leaves_no_child_and_no_file(panel, runs, scene, tmp_path):
+    before = children()
+    panel.output.setFilePath(str(tmp_path / "out.gpkg"))
+    panel.run.click()
+    wait_until(lambda: children() - before)
+    started = children() - before
+    panel.cancel.click()
+    wait_until(lambda: runs.job is None)
+    assert panel.state.text() == "Cancelled; nothing was written."
+    assert not started & children()
+    assert [path for path in tmp_path.iterdir() if "out" in path.name] == []
+    assert not [layer for layer in QgsProject.instance().mapLayers().values() if isinstance(layer, QgsVectorLayer)]
+
+
+def test_a_failure_is_said_and_its_log_is_there(panel, runs, scene, plugin_settings, tmp_path):
+    plugin_settings.choose_interpreter(str(tmp_path / "gone"))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert "gone does not exist: choose another one in Settings" in panel.state.text()
+    runs.show_log()
+    assert panel.state.text() in runs.dialog.view.toPlainText()
+    runs.dialog.close()
+
+
+def test_without_a_raster_layer_it_says_what_to_do(panel, runs):
+    panel.run.click()
+    assert panel.state.text().startswith("There is no raster layer: add your image with Layer")
+    assert runs.job is None
+
+
+def test_areas(panel, runs, scene):
+    panel.area.choose("box")
+    panel.run.click()
+    assert panel.state.text().startswith("There is no box yet")
+    panel.area.set_box(scene.extent(), scene.crs())
+    assert panel.area.parameters()["EXTENT"].crs() == scene.crs()
+    polygons = QgsVectorLayer("Polygon?crs=EPSG:32645", "parts", "memory")
+    feature = QgsFeature()
+    feature.setGeometry(QgsGeometry.fromRect(scene.extent()))
+    polygons.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(polygons)
+    panel.area.choose("selection")
+    panel.area.polygons.setLayer(polygons)
+    panel.run.click()
+    assert panel.state.text().startswith("No polygon is selected")
+    polygons.selectAll()
+    assert panel.area.parameters()["AREA"].selectedFeaturesOnly
+
+
+def test_settings_belong_to_the_project(panel, tmp_path):
+    project = QgsProject.instance()
+    panel.threshold.setValue(0.35)
+    panel.regularize.setChecked(True)
+    panel.area.choose("canvas")
+    panel.save_settings(project)
+    assert project.write(str(tmp_path / "project.qgz"))
+    project.clear()
+    panel.load_settings(project)
+    assert panel.threshold.value() == 0
+    assert not panel.regularize.isChecked()
+    assert project.read(str(tmp_path / "project.qgz"))
+    panel.load_settings(project)
+    assert panel.threshold.value() == pytest.approx(0.35)
+    assert panel.regularize.isChecked()
+    assert panel.area.kind.currentData() == "canvas"
+
+
+def test_models_that_weft_geo_brings_and_those_made_here(panel, plugin_settings, tmp_path):
+    shipped = shipped_models()
+    assert [model.value for model in shipped] == ["embedded"], "weft-tiny is another name of the same file"
+    assert "building" in shipped[0].title
+    run = plugin_settings.learnt_models() / "scene_2026"
+    run.mkdir()
+    (run / "model.onnx").write_bytes(b"")
+    (tmp_path / "mine.onnx").write_bytes(b"")
+    plugin_settings.remember_model_file(str(tmp_path / "mine.onnx"))
+    assert [model.title for model in local_models()] == ["scene_2026 (trained here)", "mine.onnx"]
+    panel.show_models(shipped)
+    assert panel.model.count() == 4
+    (tmp_path / "mine.onnx").unlink()
+    assert len(local_models()) == 1
+    assert [model.value for model in read_shipped({"shipped": []})] == ["embedded"]
+
+
+def test_runs_that_were_stopped_can_go_on(tmp_path):
+    folder = new_run(tmp_path, "my scene/1")
+    assert folder.name.startswith("my-scene-1_")
+    folder.mkdir()
+    assert stopped_run(tmp_path, "my scene/1") is None
+    (folder / "last.ckpt").write_bytes(b"")
+    assert stopped_run(tmp_path, "my scene/1") == folder
+    assert stopped_run(tmp_path, "another") is None
+    (folder / "model.onnx").write_bytes(b"")
+    assert not can_go_on(folder)
+
+
+def test_the_curve_collects_losses(panel):
+    for message in ("loss 1.250", "loss 0.80, val mIoU 0.41", "512 × 512 px"):
+        panel.curve.hear(message)
+    assert panel.curve.losses == [1.25, 0.8]
+    panel.curve.resize(200, 90)
+    picture = panel.curve.grab().toImage()
+    assert len({picture.pixel(x, y) for x in range(0, 200, 3) for y in range(20, 85, 3)}) > 2
+    panel.curve.clear()
+    assert not panel.curve.losses

@@ -1,0 +1,63 @@
+"""The learning loop, with a weft-geo that has the train extra: polygons, a run, a model in the list, objects by it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsVectorLayer
+
+from weft_geo_qgis.environment import clean_environment
+from weft_geo_qgis.job import Job
+
+
+@pytest.fixture(scope="module")
+def can_train(weft_geo) -> None:
+    done = subprocess.run([*weft_geo, "train", "--help"], capture_output=True, env=clean_environment())
+    if done.returncode:
+        pytest.skip("this weft-geo cannot train yet")
+
+
+@pytest.fixture(scope="module")
+def small(weft_geo, cli, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("small") / "small"
+    cli([*weft_geo, "sample", "-o", folder, "--size", 256])
+    return folder
+
+
+def wait_until(is_so, seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it took too long"
+        QgsApplication.processEvents()
+        time.sleep(0.02)
+
+
+def test_a_run_is_stopped_goes_on_and_its_model_finds_objects(can_train, run_algorithm, small, tmp_path):
+    scene, truth = QgsRasterLayer(str(small / "scene.tif"), "scene"), QgsVectorLayer(str(small / "truth.gpkg"), "truth")
+    QgsProject.instance().addMapLayers([scene, truth])
+    folder = tmp_path / "run"
+    more = "--max-steps 6 --batch-size 1 --crop 64 --val-every 3 --workers 0 --device cpu"
+    parameters = {"INPUT": scene, "LABELS": truth, "MORE": more, "OUTPUT": str(folder)}
+
+    job, said, ended = Job("weft_geo:train", parameters, "Learning"), [], []
+    job.feedback.told.connect(said.append)
+    job.done.connect(lambda results: ended.append("done"))
+    job.failed.connect(ended.append)
+    job.cancelled.connect(lambda: ended.append("cancelled"))
+    job.start()
+    wait_until(lambda: ended or any("loss" in text for text in said))
+    job.cancel()
+    wait_until(lambda: ended)
+    assert ended == ["cancelled"]
+    assert (folder / "last.ckpt").is_file()
+    assert not (folder / "model.onnx").exists()
+
+    found = run_algorithm("train", **(parameters | {"MORE": ""}))
+    assert "Going on with the run" in run_algorithm.feedback.textLog()
+    assert Path(found["MODEL"]).is_file()
+    objects = run_algorithm("predict", INPUT=scene, MODEL=found["MODEL"], OUTPUT=str(tmp_path / "o.gpkg"))
+    assert objects["OBJECTS"] >= 0
+    QgsProject.instance().clear()
