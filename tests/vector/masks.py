@@ -78,6 +78,28 @@ def class_maps(draw, classes=3, side=14):
     return np.kron(values, np.ones((block, block)))[:height, :width].astype(np.uint8)
 
 
+@st.composite
+def patterned_maps(draw, side=24):
+    """A pattern with a name, of any size, turned or mirrored, whole or with its background swapped for its objects."""
+    height, width = draw(st.integers(1, side)), draw(st.integers(1, side))
+    one = np.zeros((height, width), np.uint8)
+    one[draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))] = 1
+    patterns = {
+        "checkerboard": checkerboard(height, width),
+        "spiral": spiral(height),
+        "nested rings": nested_rings(width),
+        "diagonals": diagonals(height, width),
+        "comb": comb(height, width),
+        "single pixel": one,
+        "all": np.ones_like(one),
+        "one row": checkerboard(1, width),
+        "one column": checkerboard(height, 1),
+    }
+    mask = patterns[draw(st.sampled_from(sorted(patterns)))]
+    mask = np.rot90(mask, draw(st.integers(0, 3)))
+    return np.ascontiguousarray(1 - mask if draw(st.booleans()) else mask)
+
+
 def gdal_objects(classes, connectivity):
     """(class, valid geometry in pixel coordinates) of each object, as GDAL has it."""
     shapes = rasterio.features.shapes(classes, mask=classes > 0, connectivity=connectivity)

@@ -18,7 +18,7 @@ from affine import Affine
 
 from tests.vector.masks import discs
 from weft_geo.errors import CrsError, InputError, OutputExistsError, RunError
-from weft_geo.vector import ObjectStream, VectorOptions, export, polygonize
+from weft_geo.vector import ObjectStream, VectorOptions, export, polygonize, vectorizer
 
 SUFFIXES = (".gpkg", ".fgb", ".parquet", ".geojson", ".shp")
 TRANSFORM, CRS = Affine(0.3, 0, 500_000.1, 0, -0.3, 5_000_000.7), "EPSG:32636"
@@ -231,6 +231,16 @@ def test_a_driver_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pyogrio, "write_arrow", fail)
     with pytest.raises(RunError, match="disk full"):
+        write(tmp_path / "o.gpkg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_while_outlining_fails_the_run(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RunError("out of paper")
+
+    monkeypatch.setattr(vectorizer, "describe", fail)  # runs in a thread of its own
+    with pytest.raises(RunError, match="out of paper"):
         write(tmp_path / "o.gpkg")
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.vector.masks import PATTERNS, class_maps, gdal_objects
+from tests.vector.masks import PATTERNS, class_maps, gdal_objects, patterned_maps
 from weft_geo.vector import polygonize
 
 NAMES = ["1", "2", "3"]
@@ -35,6 +35,13 @@ def test_patterns(name, rows, connectivity, strip_rows):
     strip_rows(rows, classes.shape[1])
     objects = polygonize(classes, connectivity=connectivity, classes=NAMES)
     assert_equal_to_gdal(objects, classes, connectivity)
+
+
+@FEW
+@given(classes=patterned_maps(), connectivity=st.sampled_from([4, 8]), rows=st.integers(1, 25))
+def test_patterns_of_any_size(strip_rows, classes, connectivity, rows):
+    strip_rows(rows, classes.shape[1])
+    assert_equal_to_gdal(polygonize(classes, connectivity=connectivity, classes=NAMES), classes, connectivity)
 
 
 @FEW

@@ -53,6 +53,30 @@ def test_area_of_discs(radius):
         assert area == pytest.approx(np.pi * radius**2, rel=0.01)
 
 
+def traced(mask):
+    """Area of the outline through the centres of the border pixels, which is what OpenCV's findContours traces."""
+    points, offsets = contourpy.contour_generator(z=mask.astype(np.float32), fill_type="OuterOffset").filled(
+        1 - 1e-6, 2
+    )
+    return sum(shapely.Polygon(p[: o[1]]).area for p, o in zip(points, offsets, strict=True))
+
+
+@pytest.mark.parametrize(("radius", "steps"), [(6, 0.05), (12, 0.02), (25, 0.01)])
+def test_area_of_discs_beside_other_outlines(radius, steps):
+    """Marching squares beat the pixel edges, and both beat a trace from pixel centre to pixel centre by far."""
+    rng = np.random.default_rng(radius)
+    rows, cols = np.indices((64, 64)) + 0.5
+    errors = []
+    for _ in range(20):
+        distance = np.hypot(rows - rng.uniform(30, 34), cols - rng.uniform(30, 34)) - radius
+        probability = (1 / (1 + np.exp(distance / 0.5))).astype(np.float32)
+        areas = [polygonize(probability, outline=outline).area.sum() for outline in ("subpixel", "pixel")]
+        errors.append([abs(area / (np.pi * radius**2) - 1) for area in (*areas, traced(probability >= 0.5))])
+    subpixel, pixel, centres = np.max(errors, axis=0)
+    assert subpixel < min(0.01, pixel)
+    assert pixel < steps < centres
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(classes=class_maps(), seed=st.integers(0, 999), connectivity=st.sampled_from([4, 8]), holes=st.booleans())
 def test_valid_without_overlap_and_none_lost(classes, seed, connectivity, holes):

@@ -68,6 +68,9 @@ def find_runs(classes: npt.NDArray[np.uint8], first_row: int) -> Runs:
         The runs, rows counted in the raster.
     """
     rows, width = classes.shape
+    if not classes.max(initial=0):
+        empty = np.zeros(0, dtype=np.int64)
+        return Runs(empty, empty, empty, np.zeros(0, dtype=np.uint8))
     step = np.empty((rows, width + 1), dtype=bool)
     np.not_equal(classes[:, 1:], classes[:, :-1], out=step[:, 1:width])
     np.not_equal(classes[:, 0], 0, out=step[:, 0])

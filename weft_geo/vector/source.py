@@ -29,7 +29,7 @@ from weft_geo.vector.outline import Bools
 from weft_geo.vector.strip import Strip
 
 MAX_CLASS_GUESSED = 31
-LOT_PIXELS = 1 << 22
+LOT_PIXELS = 1 << 21
 
 Values = npt.NDArray[Any]
 Reader = Callable[[int, int], tuple[Values, Bools | None]]
@@ -148,13 +148,17 @@ class Source:
         Raises:
             InputError: a value is out of the range that its meaning allows.
         """
-        height = self.shape[0]
+        height, width = self.shape
+        lot = max(1, LOT_PIXELS // width)
         for top in range(0, height, self.rows):
             values, valid = self._read(top, min(self.rows, height - top))
-            if self.meaning.kind == "classes":
-                yield self._class_strip(values[0], valid)
-            else:
-                yield self._probability_strip(values, valid, threshold)
+            # Rows of blocks may be many; a lot of them at a time keeps what is made of them in the processor's cache.
+            for begin in range(0, values.shape[1], lot):
+                some = None if valid is None else valid[begin : begin + lot]
+                if self.meaning.kind == "classes":
+                    yield self._class_strip(values[0, begin : begin + lot], some)
+                else:
+                    yield self._probability_strip(values[:, begin : begin + lot], some, threshold)
 
     def _class_strip(self, values: Values, valid: Bools | None) -> Strip:
         if values.dtype != np.bool_ and self._beyond(values, valid):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from weft_geo.errors import InputError
-from weft_geo.vector.attributes import WAITING_SCHEMA, describe
+from weft_geo.vector.attributes import WAITING_SCHEMA, Rows, describe
 from weft_geo.vector.export import SCHEMA
 from weft_geo.vector.ground import DRAWN_SHARE, EXACT_SHARE, Ground
 from weft_geo.vector.options import VectorOptions
@@ -18,14 +21,21 @@ from weft_geo.vector.spool import Spool
 from weft_geo.vector.stitch import Stitcher
 from weft_geo.vector.strip import Strip, join_strips
 
-LOT_PIXELS = 1 << 22
+LOT_PIXELS = 1 << 21
 """Rows are worked on in lots of at most about this many pixels, which bounds the memory however they arrive."""
 LEAST_LOT_PIXELS = 1 << 18
 """Fewer rows than this wait for more, which keeps the time down when they arrive one by one."""
 
 
+OUTLINERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""Lots outlined at once; each costs memory, and more would wait for the stitching, which is not divided."""
+
+
 class Vectorizer:
     """Strips to the rows of a layer.
+
+    Rows are stitched in the caller's thread, one lot after the other. What a lot closes is outlined, cleaned and
+    measured in other threads meanwhile; NumPy and GEOS let go of Python's lock for most of that.
 
     Args:
         folder: for the temporary file.
@@ -53,6 +63,8 @@ class Vectorizer:
             threshold=options.threshold if subpixel else None,
         )
         self._spool = Spool(folder / "objects.arrow", WAITING_SCHEMA if options.has_new_outlines else SCHEMA)
+        self._outliners = ThreadPoolExecutor(OUTLINERS, thread_name_prefix="outline")
+        self._outlined: deque[Future[Rows | None]] = deque()
         self._rise = 1.0
         self._waiting: list[Strip] = []
         self._rows = 0
@@ -82,11 +94,20 @@ class Vectorizer:
 
     def _work(self, strip: Strip) -> None:
         finished = self._stitcher.push(strip)
-        rows = describe(finished, self.shape, self.ground, self.options, self.classes) if len(finished.value) else None
-        if rows is not None:
-            self._spool.add(rows.batch, rows.first)
-            self.multi |= rows.multi
-            self._rise = max(self._rise, rows.rise)
+        if len(finished.value):
+            self._outlined.append(
+                self._outliners.submit(describe, finished, self.shape, self.ground, self.options, self.classes)
+            )
+        self._lay_down(OUTLINERS)
+
+    def _lay_down(self, left: int) -> None:
+        """Spool what is outlined, waiting for it until no more than so many lots are left."""
+        while self._outlined and (len(self._outlined) > left or self._outlined[0].done()):
+            rows = self._outlined.popleft().result()
+            if rows is not None:
+                self._spool.add(rows.batch, rows.first)
+                self.multi |= rows.multi
+                self._rise = max(self._rise, rows.rise)
 
     def finish(self) -> int:
         """End of the raster.
@@ -99,6 +120,7 @@ class Vectorizer:
         """
         if self._rows != self.shape[0]:
             raise InputError(f"{self._rows} rows came and {self.shape[0]} were announced")
+        self._lay_down(0)
         self._spool.close()
         return len(self._spool)
 
@@ -114,5 +136,6 @@ class Vectorizer:
             done += len(batch)
 
     def close(self) -> None:
-        """Let go of the temporary file."""
+        """Let go of the threads and of the temporary file."""
+        self._outliners.shutdown(cancel_futures=True)
         self._spool.close()
