@@ -21,7 +21,7 @@ from torchgeo.datasets import GeoDataset, RasterDataset
 from weft_geo.datasets.areas import Bounds
 from weft_geo.datasets.scenes import BANDS, burn_shapes, read_polygons
 from weft_geo.errors import CrsError, RasterError, VectorError
-from weft_geo.geo.contract import MAX_CLASSES, ModelContract
+from weft_geo.geo.contract import MAX_CLASSES, SCENE_SCALE, ModelContract
 from weft_geo.geo.normalize import Normalizer, measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
 
@@ -75,7 +75,8 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
                     res = (math.hypot(turn.a, turn.d) * factor, math.hypot(turn.b, turn.e) * factor)
                 chosen, _ = select_bands(info, BANDS, bands)
                 self._bands[path] = chosen
-                self._normalizers[path] = measure_normalizer(raster, chosen, ModelContract(bands=BANDS))
+                own_range = ModelContract(bands=BANDS, scale=SCENE_SCALE)
+                self._normalizers[path] = measure_normalizer(raster, chosen, own_range)
                 self._samples.append((self._sample(raster, path), info.height * info.width))
         super().__init__(self.scenes, crs=crs, res=res)
         if len(self.index) < len(self.scenes):

@@ -20,7 +20,7 @@ METADATA_KEY = "weft_geo.contract"
 NAME_KEY = "weft_geo.name"
 """Key of the model's name among an ONNX file's ``metadata_props``."""
 
-SCENE_SCALE = "scene"
+SCENE_SCALE: Literal["scene"] = "scene"
 """The ``scale`` that a scene's own values decide."""
 
 Scale = tuple[float, float] | Literal["scene"] | None

@@ -10,7 +10,7 @@ import torch
 from weft_geo.datasets.augment import ResearchAugmentation
 from weft_geo.datasets.augmented import AugmentedDataset
 from weft_geo.datasets.datamodules import ScenesDataModule, SegmentationDataModule
-from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.contract import SCENE_SCALE, ModelContract
 from weft_geo.models import Segmenter
 from weft_geo.models.checkpoint import load_weights
 from weft_geo.models.peft import assemble
@@ -81,6 +81,7 @@ def contract_for(config: TrainConfig, data: Any) -> ModelContract:
         overlap=window // 4,
         multiple_of=32,
         gsd_m=getattr(data, "gsd_m", None),
+        scale=SCENE_SCALE if config.data.images else None,
         mean=tuple(data.mean),
         std=tuple(data.std),
         name=config.model.name,

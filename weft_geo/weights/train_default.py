@@ -3,13 +3,16 @@
     python -m weft_geo.weights.train_default --data DIR --out DIR
 
 DIR holds `buildings/<place>/scene_0N.tif` and `.geojson` (see the model card for what they are). A run that was
-stopped goes on from its last checkpoint. `--start` begins with the values of a checkpoint instead of random ones; its
-batch norms stay as they are. Nothing in it needs a GPU; it takes an hour or two on one core.
+stopped goes on from its last checkpoint. `--start` begins with the values of a checkpoint instead of random ones, keeps
+its batch norms as they are, and gives the mean of the first and the last values, which does better on scenes that
+neither was trained on (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022). Nothing in it needs a
+GPU; it takes an hour or two on one core.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,7 +136,7 @@ def train(data: Path, out: Path, recipe: Recipe, start: Path | None = None) -> W
     """Run the recipe, going on from the last checkpoint in `out`; `start` holds the first values, None for random ones.
 
     Returns:
-        The averaged model of the step with the best IoU on the validation scene; also saved.
+        The model of the run's end, its values averaged over the last steps; also saved, in half precision.
     """
     L.seed_everything(recipe.seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or torch.get_num_threads())
@@ -142,6 +145,7 @@ def train(data: Path, out: Path, recipe: Recipe, start: Path | None = None) -> W
     model = Weft(replace(base.config), contract(scenes, recipe))
     if start is not None:
         load_weights(model, start)
+    first = {key: value.clone() for key, value in model.state_dict().items()}
     task = SegmentationTask(
         model,
         LossConfig(num_points=2_048, semantic_weight=5.0),
@@ -161,7 +165,6 @@ def train(data: Path, out: Path, recipe: Recipe, start: Path | None = None) -> W
         callbacks=[
             EMAWeightAveraging(decay=0.995),
             ModelCheckpoint(out, save_last=True, save_top_k=0, every_n_train_steps=100),
-            best := ModelCheckpoint(out, filename="best", monitor="val/iou/building", mode="max"),
         ],
         enable_progress_bar=False,
         log_every_n_steps=20,
@@ -169,10 +172,12 @@ def train(data: Path, out: Path, recipe: Recipe, start: Path | None = None) -> W
     )
     loader = DataLoader(chips, batch_size=recipe.batch, num_workers=1, persistent_workers=True)
     trainer.fit(task, loader, validation_loader(data, recipe), ckpt_path=str(last) if last.exists() else None)
-    task.load_state_dict(torch.load(best.best_model_path, weights_only=False)["state_dict"])
-    model.eval()
-    save_checkpoint(model, out / "weft-tiny.safetensors")
-    return model
+    ended = model.state_dict()
+    if start is not None:
+        ended = {key: ((first[key] + value) / 2).to(value.dtype) for key, value in ended.items()}
+    model.load_state_dict({key: value.half() if value.is_floating_point() else value for key, value in ended.items()})
+    save_checkpoint(copy.deepcopy(model).half(), out / "weft-tiny.safetensors")
+    return model.eval()
 
 
 def main() -> None:
@@ -186,6 +191,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     model = train(arguments.data, arguments.out, Recipe(steps=arguments.steps, lr=arguments.lr), arguments.start)
+    model.to("cpu")
     export_onnx(model, arguments.out / "weft-tiny.onnx", check=True)
 
 
