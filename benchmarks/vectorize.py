@@ -1,8 +1,9 @@
-"""Vectorising a raster of discs: weft-geo beside rasterio.features.shapes and a GeoDataFrame.
+"""Vectorising a raster of discs: weft-geo beside rasterio and a GeoDataFrame, and beside GDAL's own gdal_polygonize.py.
 
     python benchmarks/vectorize.py [--size 4096] [--discs 4096] [--raster MASK] [--tile SIDE]
 
-Each run is a process of its own; wall time and peak resident memory are printed, and their ratios.
+Each run is a process of its own; wall time and peak resident memory are printed, and their ratios. GDAL's own program runs
+from file to file where it is installed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-RUNS = ("weft-geo", "rasterio + GeoDataFrame")
+RUNS = ("weft-geo", "rasterio + GeoDataFrame", "gdal_polygonize.py")
 
 
 def draw_discs(path: Path, size: int, discs: int) -> None:
@@ -85,11 +87,20 @@ def run_rasterio(raster: Path, out: Path) -> int:
     return len(frame)
 
 
+def run_gdal(raster: Path, out: Path) -> int:
+    import pyogrio
+
+    command = ["gdal_polygonize.py", "-q", "-8", "-mask", str(raster), str(raster), "-f", "GPKG", str(out), "objects"]
+    subprocess.run(command, check=True)
+    return int(pyogrio.read_info(out)["features"])
+
+
 def child(name: str, raster: Path, out: Path) -> None:
     begin = time.perf_counter()
-    count = (run_weft_geo if name == RUNS[0] else run_rasterio)(raster, out)
+    count = dict(zip(RUNS, (run_weft_geo, run_rasterio, run_gdal), strict=True))[name](raster, out)
     seconds = time.perf_counter() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    who = resource.RUSAGE_CHILDREN if name == RUNS[2] else resource.RUSAGE_SELF
+    peak = resource.getrusage(who).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     print(json.dumps({"objects": count, "seconds": seconds, "megabytes": peak / 1e6}))
 
 
@@ -99,7 +110,7 @@ def main() -> None:
     parser.add_argument("--discs", type=int, help="how many (default: one every 64 × 64 pixels)")
     parser.add_argument("--raster", type=Path, help="a mask of your own in place of the discs")
     parser.add_argument("--tile", type=int, help="repeat that mask to fill a square of this side")
-    parser.add_argument("--only", choices=RUNS, help="one of the two")
+    parser.add_argument("--only", choices=RUNS, help="one of them")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -114,17 +125,16 @@ def main() -> None:
             tile_mask(options.raster, raster, options.tile)
         results = {}
         for k, name in enumerate(RUNS):
-            if options.only in (None, name):
+            if options.only in (None, name) and (name != RUNS[2] or shutil.which(name)):
                 command = [sys.executable, __file__, "--child", name, str(raster), str(Path(folder) / f"out{k}.gpkg")]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 results[name] = json.loads(done.stdout)
                 print("{0:26} {objects:8d} objects {seconds:8.2f} s {megabytes:8.0f} MB".format(name, **results[name]))
-        if len(results) == 2:
-            ours, theirs = results.values()
-            print(
-                f"rasterio takes {theirs['seconds'] / ours['seconds']:.1f} × the time "
-                f"and {theirs['megabytes'] / ours['megabytes']:.1f} × the memory"
-            )
+        for name in RUNS[1:]:
+            if name in results and RUNS[0] in results:
+                ours, theirs = results[RUNS[0]], results[name]
+                time_ratio, memory_ratio = theirs["seconds"] / ours["seconds"], theirs["megabytes"] / ours["megabytes"]
+                print(f"{name} takes {time_ratio:.1f} × the time and {memory_ratio:.1f} × the memory")
 
 
 if __name__ == "__main__":
