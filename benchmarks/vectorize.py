@@ -2,8 +2,8 @@
 
     python benchmarks/vectorize.py [--size 4096] [--discs 4096] [--raster MASK] [--tile SIDE]
 
-Each run is a process of its own; wall time and peak resident memory are printed, and their ratios. GDAL's own program runs
-from file to file where it is installed.
+Each run is a process of its own; wall time and peak resident memory are printed, and their ratios. GDAL's own program
+runs from file to file where it is installed.
 """
 
 from __future__ import annotations

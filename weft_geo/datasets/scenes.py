@@ -94,7 +94,8 @@ def read_polygons(path: str | Path, crs: CRS) -> gpd.GeoDataFrame:
     """
     try:
         parquet = Path(path).suffix.lower() in (".parquet", ".geoparquet")
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # the first of several layers is meant
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "More than one layer found")  # the first is meant
             layer = gpd.read_parquet(path) if parquet else gpd.read_file(path)
     except Exception as error:  # pyogrio raises many kinds for one reason: OGR cannot read the file
         raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error

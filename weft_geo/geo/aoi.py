@@ -106,7 +106,8 @@ def _read_polygons(path: str, info: RasterInfo) -> BaseGeometry:
     import geopandas  # half a second to import, and few runs have an area of interest
 
     try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # the first of several layers is meant
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "More than one layer found")  # the first is meant
             layer = geopandas.read_file(path)
     except Exception as error:  # pyogrio raises several unrelated types for one unreadable file
         raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error
