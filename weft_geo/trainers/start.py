@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
 from weft_geo.datasets.augment import ResearchAugmentation
 from weft_geo.datasets.augmented import AugmentedDataset
 from weft_geo.datasets.datamodules import ScenesDataModule, SegmentationDataModule
+from weft_geo.datasets.scene_datasets import SceneImages
 from weft_geo.geo.contract import SCENE_SCALE, ModelContract
+from weft_geo.geo.ground import choose_resampling
+from weft_geo.geo.raster import open_raster
 from weft_geo.models import Segmenter
 from weft_geo.models.checkpoint import load_weights
 from weft_geo.models.peft import assemble
@@ -57,7 +62,7 @@ def open_data(config: TrainConfig, samples: int | None = None) -> Any:
             num_workers=data.workers,
             chip=data.crop,
             samples=samples,
-            gsd_m=data.gsd_m,
+            gsd_m=working_gsd(config),
             seed=run.seed,
         )
     module.setup("fit")
@@ -69,6 +74,30 @@ def open_data(config: TrainConfig, samples: int | None = None) -> Any:
 def whole_pictures(crop: int) -> ResearchAugmentation:
     """Pictures as they are, fitted whole into the crop."""
     return ResearchAugmentation(crop, crop, (1.0, 1.0), crop, flip=0.0, photometric=False)
+
+
+def shipped_start(config: TrainConfig) -> Traversable | None:
+    """The values that come with the package, for a run on own images that names no others and changes no part."""
+    chosen = config.model
+    if chosen.weights or chosen.backbone or chosen.ablate or chosen.strategy != "weft" or not config.data.images:
+        return None
+    shipped = files("weft_geo.weights").joinpath(f"{chosen.name}.safetensors")
+    return shipped if shipped.is_file() else None
+
+
+def working_gsd(config: TrainConfig) -> float | None:
+    """Metres a pixel to train own images at; None for those of the first image.
+
+    What was asked for. Else, where the run starts from values that come with the package and the images are so much
+    finer that `weft-geo predict` would resample them, what those values were trained at.
+    """
+    if config.data.gsd_m is not None or (shipped := shipped_start(config)) is None:
+        return config.data.gsd_m
+    with as_file(shipped) as path, safe_open(path, "pt") as file:
+        trained = ModelContract.from_json(file.metadata()["contract"]).gsd_m
+    with open_raster(SceneImages.list_files(config.data.images)[0]) as first:
+        change = choose_resampling(first.info.pixel, "auto", trained)
+    return trained if change is not None and change.coarser else None
 
 
 def contract_for(config: TrainConfig, data: Any) -> ModelContract:
@@ -104,11 +133,9 @@ def start_model(config: TrainConfig, data: Any) -> tuple[Segmenter, str]:
     if chosen.weights:
         load_weights(model, chosen.weights, fresh_classes=True)
         return model, f"starts from {chosen.weights}"
-    if config.data.images and not (chosen.backbone or chosen.ablate or chosen.strategy != "weft"):
-        shipped = files("weft_geo.weights").joinpath(f"{chosen.name}.safetensors")
-        if shipped.is_file():
-            with as_file(shipped) as path:
-                load_weights(model, path, fresh_classes=True)
-            return model, f"starts from the {chosen.name} that comes with the package"
+    if (shipped := shipped_start(config)) is not None:
+        with as_file(shipped) as path:
+            load_weights(model, path, fresh_classes=True)
+        return model, f"starts from the {chosen.name} that comes with the package"
     frozen = ", its frozen trunk too: give --weights for a useful model" if shape.trunk_is_frozen else ""
     return model, f"starts from random values{frozen}"
