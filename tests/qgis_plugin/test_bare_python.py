@@ -1,4 +1,4 @@
-"""The plugin loads in a QGIS whose Python has nothing but QGIS: no numpy, no GDAL, nothing from site-packages beside."""
+"""The plugin loads in a QGIS whose Python has nothing but QGIS: no numpy, no GDAL, no package of anybody else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLUGIN = Path(__file__).resolve().parents[2] / "qgis_plugin"
 LOAD = """
 import importlib, pkgutil, sys
 
-ABSENT = ("numpy", "osgeo", "shapely", "scipy", "pandas", "geopandas", "rasterio", "torch", "requests", "yaml", "weft_geo")
+ABSENT = ("numpy", "osgeo", "shapely", "scipy", "pandas", "geopandas", "rasterio", "torch", "requests", "weft_geo")
 
 
 class Absent:
