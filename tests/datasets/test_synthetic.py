@@ -1,4 +1,6 @@
+import contextlib
 import json
+import sqlite3
 
 import geopandas
 import numpy as np
@@ -132,6 +134,8 @@ def test_files_agree_with_each_other(tmp_path, crs):
     assert truth["class"].tolist() == scene.classes
     assert files.objects == len(truth) == len(geopandas.read_file(files.truth_geojson))
     assert "crs" not in json.loads(files.truth_geojson.read_text())
+    with contextlib.closing(sqlite3.connect(files.truth)) as database:
+        assert database.execute("pragma user_version").fetchone()[0] <= 10300  # QGIS 3.22 warns of later ones
 
 
 def test_files_are_not_overwritten_unasked(tmp_path):

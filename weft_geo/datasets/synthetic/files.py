@@ -123,6 +123,6 @@ def write_scene(
         geometry=[affine_transform(polygon, matrix) for polygon in scene.polygons],
         crs=system,
     )
-    truth.to_file(files.truth, driver="GPKG", layer="objects", engine="pyogrio")
+    truth.to_file(files.truth, driver="GPKG", layer="objects", engine="pyogrio", VERSION="1.3")  # as GDAL 3.6 reads it
     truth.to_file(files.truth_geojson, driver="GeoJSON", engine="pyogrio", RFC7946="YES")
     return files
