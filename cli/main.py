@@ -27,6 +27,7 @@ from .explain import explain
 from .export import export
 from .info import info
 from .models import models
+from .options import add_verbosity
 from .predict import predict
 from .preview import preview
 from .progress import Console
@@ -110,6 +111,7 @@ class Application(click.Group):
             extra: Anything else of click.Command.main.
         """
         console = Console()
+        logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
         extra["standalone_mode"] = False
         before = signal.signal(signal.SIGTERM, _terminate)
         try:
@@ -130,13 +132,8 @@ class Application(click.Group):
 
 @click.group(cls=Application, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "--version", message="weft-geo %(version)s")
-@click.option("-v", "--verbose", is_flag=True, help="Say more; show where an error came from.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.pass_obj
-def weft_geo(console: Console, /, verbose: bool, quiet: bool) -> None:
+def weft_geo() -> None:
     """Find objects in remote-sensing images and hand them over as clean vector polygons."""
-    console.verbosity = 1 if verbose else -1 if quiet else 0
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
 
 
 for _command in (
@@ -154,6 +151,7 @@ for _command in (
     doctor,
 ):
     weft_geo.add_command(_command)
+add_verbosity(weft_geo)
 
 
 def main() -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,6 +18,28 @@ VECTOR_SUFFIXES = (".gpkg", ".fgb", ".parquet", ".geojson", ".shp")
 def _choose_mode(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
         context.ensure_object(Console).mode = value
+
+
+def _choose_verbosity(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        louder = parameter.name == "verbose"
+        context.ensure_object(Console).verbosity = 1 if louder else -1
+        logging.getLogger().setLevel(logging.INFO if louder else logging.ERROR)
+
+
+def add_verbosity(command: click.Command, hidden: bool = False) -> None:
+    """Let `-v` and `-q` stand anywhere on the line: before a command's name, where help shows them, and after it."""
+    for flags, text in (
+        (("-v", "--verbose"), "Say more; show where an error came from."),
+        (("-q", "--quiet"), "Say nothing but errors."),
+    ):
+        option = click.Option(
+            flags, is_flag=True, help=text, hidden=hidden, expose_value=False, callback=_choose_verbosity
+        )
+        command.params.append(option)
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            add_verbosity(inner, hidden=True)
 
 
 progress_option = click.option(

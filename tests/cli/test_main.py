@@ -92,8 +92,9 @@ def test_every_error_is_one_line_and_a_code(capsys, error, code, mode):
     assert captured.err.startswith('{"event": "error"' if mode == "json" else "weft-geo: ")
 
 
-def test_verbose_shows_where_an_error_came_from(run):
-    result = run("-v", "predict", "a.tif", "-o", "b.gpkg", "--model", "missing.onnx", code=2)
+@pytest.mark.parametrize("words", [("-v", "predict"), ("predict", "-v")])
+def test_verbose_shows_where_an_error_came_from(run, words):
+    result = run(*words, "a.tif", "-o", "b.gpkg", "--model", "missing.onnx", code=2)
     assert "Traceback" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("weft-geo: ")
 

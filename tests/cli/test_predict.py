@@ -27,8 +27,10 @@ def test_the_suffix_chooses_the_format(run, scene, model, suffix):
     run("evaluate", "--objects", f"objects{suffix}", "--truth", f"objects{suffix}")
 
 
-def test_quiet_says_nothing(run, scene, model):
-    assert run("-q", "predict", scene(), "-o", "o.gpkg", "--model", model).output == ""
+@pytest.mark.parametrize("place", [0, 1, 6])
+def test_quiet_says_nothing(run, scene, model, place):
+    words = ["predict", scene(), "-o", "o.gpkg", "--model", model]
+    assert run(*words[:place], "-q", *words[place:]).output == ""
 
 
 def test_mask_and_probability(run, scene, model):
