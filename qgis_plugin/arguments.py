@@ -94,6 +94,7 @@ class Train:
     output: Path
     images: str = ""
     labels: Path | None = None
+    steps: int | None = None
     more: str = ""
 
     def words(self) -> list[str]:
@@ -103,6 +104,7 @@ class Train:
             *([f"--images={self.images}"] if self.images else []),
             *([f"--labels={self.labels}"] if self.labels else []),
             f"--output={self.output}",
+            *([f"--max-steps={self.steps}"] if self.steps else []),
             *shlex.split(self.more),
             "--progress=json",
         ]

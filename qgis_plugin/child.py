@@ -46,14 +46,16 @@ def run_child(
     on_line: Callable[[Line], None],
     is_cancelled: Callable[[], bool],
     on_output: Callable[[str], None] | None = None,
+    grace_s: float | None = None,
 ) -> Outcome:
     """Run a program to its end. Call it from a thread that may wait.
 
     Args:
         command: Program and arguments.
         on_line: Is given every line of stderr: an event, or text.
-        is_cancelled: Is asked ten times a second. Once true, the group is asked to end, and killed after `GRACE_S`.
+        is_cancelled: Is asked ten times a second. Once true, the group is asked to end, and killed after `grace_s`.
         on_output: Is given the text on stdout as it comes.
+        grace_s: Seconds that it has to save its work; None for `GRACE_S`.
 
     Raises:
         OSError: The program cannot be started.
@@ -72,7 +74,9 @@ def run_child(
     for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
         threading.Thread(target=_read, args=(name, stream, pieces), daemon=True).start()
     try:
-        stdout, cancelled = _follow(process, pieces, on_line, is_cancelled, on_output or _ignore)
+        stdout, cancelled = _follow(
+            process, pieces, on_line, is_cancelled, on_output or _ignore, GRACE_S if grace_s is None else grace_s
+        )
         return Outcome(process.wait(), stdout.decode("utf-8", "replace"), cancelled, process.pid)
     finally:
         _end_group(process, by_force=True)  # whatever it started and left behind
@@ -96,11 +100,12 @@ def _follow(
     on_line: Callable[[Line], None],
     is_cancelled: Callable[[], bool],
     on_output: Callable[[str], None],
+    grace_s: float,
 ) -> tuple[bytes, bool]:
     lines, stdout, still_open, kill_at = JsonLines(), b"", {"stdout", "stderr"}, None
     while still_open:
         if kill_at is None and is_cancelled():
-            kill_at = time.monotonic() + GRACE_S
+            kill_at = time.monotonic() + grace_s
             _end_group(process, by_force=False)
         elif kill_at is not None and time.monotonic() > kill_at:
             kill_at = float("inf")

@@ -18,6 +18,7 @@ from qgis.PyQt.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -26,6 +27,7 @@ from . import places
 from .area_choice import AreaChoice
 from .loss_curve import LossCurve
 from .model_list import EMBEDDED, Model, local_models
+from .training_runs import TRAINING_STEPS
 from .versions import POLYGON_LAYERS, RASTER_LAYERS
 
 _FROM_FILE = "from-file"
@@ -67,6 +69,12 @@ class Panel(QgsDockWidget):
         self.state.setWordWrap(True)
         self.labels = QgsMapLayerComboBox()
         self.labels.setFilters(POLYGON_LAYERS)
+        self.steps = QSpinBox()
+        self.steps.setRange(1, 1_000_000)
+        self.steps.setSingleStep(100)
+        self.steps.setValue(TRAINING_STEPS)
+        self.steps.setSuffix(" steps")
+        self.steps.setToolTip("More steps take longer and fit the model better to your edits")
         self.learn = QPushButton("Learn from my edits")
         self.learn.setToolTip("Trains a model on the raster layer and the corrected polygons of this layer")
         self.curve = LossCurve()
@@ -96,6 +104,7 @@ class Panel(QgsDockWidget):
         learning = QFormLayout()
         learning.addRow(QLabel("<b>Teach it</b>: correct the objects by hand, then"))
         learning.addRow("Corrected layer", self.labels)
+        learning.addRow("Train for", self.steps)
         learning.addRow("", self.learn)
         learning.addRow(self.curve)
         layout = QVBoxLayout()

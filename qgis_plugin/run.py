@@ -39,6 +39,7 @@ def run_weft_geo(
     feedback: QgsProcessingFeedback,
     output: Path | None = None,
     keep_log: bool = True,
+    grace_s: float | None = None,
 ) -> str:
     """Run a command of weft-geo in a child process, and wait for it. Call it from a background thread.
 
@@ -47,6 +48,7 @@ def run_weft_geo(
         feedback: Hears of progress and messages; its `isCanceled` stops the run.
         output: What the command writes. Nothing half-written is left beside it.
         keep_log: Write a log file, for the user to look at.
+        grace_s: Seconds that a cancelled run has to save its work; None for those of `child`.
 
     Returns:
         What the command wrote to stdout.
@@ -56,7 +58,7 @@ def run_weft_geo(
     """
     with _Log(keep_log) as log:
         try:
-            return _run(arguments, feedback, output, log)
+            return _run(arguments, feedback, output, log, grace_s)
         except PluginError as error:
             log.write(str(error))
             raise
@@ -72,7 +74,13 @@ def ask_weft_geo(arguments: Sequence[str]) -> Any:
     return json.loads(run_weft_geo(arguments, QgsProcessingFeedback(False), keep_log=False))
 
 
-def _run(arguments: Sequence[str], feedback: QgsProcessingFeedback, output: Path | None, log: _Log) -> str:
+def _run(
+    arguments: Sequence[str],
+    feedback: QgsProcessingFeedback,
+    output: Path | None,
+    log: _Log,
+    grace_s: float | None,
+) -> str:
     interpreter = current_interpreter()
     version = _ask_version(interpreter, feedback, log)
     skew = skewed(places.plugin_version(), version)
@@ -84,7 +92,7 @@ def _run(arguments: Sequence[str], feedback: QgsProcessingFeedback, output: Path
     listener = _Listener(feedback, log)
     feedback.setProgressText("starting weft-geo …")
     try:
-        outcome = run_child(command, listener.hear, feedback.isCanceled)
+        outcome = run_child(command, listener.hear, feedback.isCanceled, grace_s=grace_s)
     except OSError as error:
         raise not_started(interpreter, error) from error
     log.write(f"exit code {outcome.code}")

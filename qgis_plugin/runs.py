@@ -82,7 +82,7 @@ class Runs(QObject):
             if QMessageBox.question(self._iface.mainWindow(), "weft-geo", question) != QMessageBox.StandardButton.Yes:
                 output = None
         output = output or new_run(places.learnt_models(), scene.name())
-        parameters = {"INPUT": scene, "LABELS": labels, "OUTPUT": str(output)}
+        parameters = {"INPUT": scene, "LABELS": labels, "STEPS": panel.steps.value(), "OUTPUT": str(output)}
         panel.curve.clear()
         self._start("train", parameters, f"Learning from {labels.name()}", scene, output, self._add_model)
 

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 MODEL = "model.onnx"
+TRAINING_STEPS = 500
+"""Of a run that is started here, unless the user says otherwise."""
 _CHECKPOINT = "last.ckpt"
 
 

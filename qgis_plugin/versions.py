@@ -14,10 +14,12 @@ from qgis.core import (
 if hasattr(Qgis, "ProcessingSourceType"):  # 3.36
     POLYGONS = Qgis.ProcessingSourceType.VectorPolygon
     DOUBLE = Qgis.ProcessingNumberParameterType.Double
+    INTEGER = Qgis.ProcessingNumberParameterType.Integer
     ADVANCED = Qgis.ProcessingParameterFlag.Advanced
 else:
     POLYGONS = QgsProcessing.SourceType.TypeVectorPolygon
     DOUBLE = QgsProcessingParameterNumber.Type.Double
+    INTEGER = QgsProcessingParameterNumber.Type.Integer
     ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
 
 if hasattr(Qgis, "LayerFilter"):  # 3.34

@@ -69,14 +69,20 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
             self._folder = QTemporaryDir()
         return Path(self._folder.path())
 
-    def weft_geo(self, words: Sequence[str], feedback: QgsProcessingFeedback, output: Path | None = None) -> str:
+    def weft_geo(
+        self,
+        words: Sequence[str],
+        feedback: QgsProcessingFeedback,
+        output: Path | None = None,
+        grace_s: float | None = None,
+    ) -> str:
         """Run a command; what fails is a sentence.
 
         Raises:
             QgsProcessingException: It failed or was cancelled.
         """
         try:
-            return run_weft_geo(words, feedback, output)
+            return run_weft_geo(words, feedback, output, grace_s=grace_s)
         except PluginError as error:
             raise QgsProcessingException(str(error)) from error
 

@@ -9,14 +9,18 @@ from qgis.core import (
     QgsProcessingOutputFile,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
 )
 
 from ..arguments import Train
-from ..training_runs import MODEL, can_go_on
-from ..versions import POLYGONS
+from ..training_runs import MODEL, TRAINING_STEPS, can_go_on
+from ..versions import INTEGER, POLYGONS
 from .base import WeftGeoAlgorithm
+
+STEP_S = 120.0
+"""Seconds that a cancelled run has at most to end its step, or its validation picture, and to save it."""
 
 
 class TrainAlgorithm(WeftGeoAlgorithm):
@@ -28,7 +32,7 @@ class TrainAlgorithm(WeftGeoAlgorithm):
         "Teaches a model the objects of a raster layer from polygons that show where they are. Draw every object of "
         "the scene, or of the part that you cut out: what has no polygon is taken for background.\n\n"
         "The folder, a new one, holds the run: its curves, and in the end model.onnx, which Find objects takes. "
-        "A folder with a run that was stopped goes on with it, on the polygons it began with.\n\n"
+        "A folder with a run that was stopped goes on with it, on the polygons and to the step it began with.\n\n"
         "Needs weft-geo with its train extra."
     )
 
@@ -36,6 +40,7 @@ class TrainAlgorithm(WeftGeoAlgorithm):
         """Declare the parameters."""
         self.addParameter(QgsProcessingParameterRasterLayer("INPUT", "Raster layer"))
         self.addParameter(QgsProcessingParameterFeatureSource("LABELS", "Polygons of all its objects", [POLYGONS]))
+        self.addParameter(QgsProcessingParameterNumber("STEPS", "Steps", INTEGER, TRAINING_STEPS, False, 1))
         self.add_advanced(QgsProcessingParameterString("MORE", "Further options of weft-geo train", "", False, True))
         self.addParameter(QgsProcessingParameterFolderDestination("OUTPUT", "Folder of the run"))
         self.addOutput(QgsProcessingOutputFile("MODEL", "Model"))
@@ -60,6 +65,7 @@ class TrainAlgorithm(WeftGeoAlgorithm):
             if self._scene.export is not None:
                 images = shutil.move(images, folder.with_name(f"{folder.name}_scene.tif"))
             labels = shutil.copy(self._labels, folder.with_name(f"{folder.name}_labels.gpkg"))
-            run = Train(folder, str(images), Path(labels), more)
-        self.weft_geo(run.words(), feedback, folder)
+            steps = self.parameterAsInt(parameters, "STEPS", context)
+            run = Train(folder, str(images), Path(labels), steps, more)
+        self.weft_geo(run.words(), feedback, folder, STEP_S)
         return {"OUTPUT": str(folder), "MODEL": str(folder / MODEL)}

@@ -30,8 +30,8 @@ def test_the_other_commands():
     assert Vectorize("m.tif", Path("o.gpkg"), classes="a,b", crs="EPSG:1").words() == [
         "vectorize", "m.tif", "--output=o.gpkg", "--classes=a,b", "--crs=EPSG:1", "--overwrite", "--progress=json",
     ]  # fmt: skip
-    assert Train(Path("run"), "s.tif", Path("l.gpkg"), "--max-steps 3").words() == [
-        "train", "--images=s.tif", "--labels=l.gpkg", "--output=run", "--max-steps", "3", "--progress=json",
+    assert Train(Path("run"), "s.tif", Path("l.gpkg"), 3, "--seed 5").words() == [
+        "train", "--images=s.tif", "--labels=l.gpkg", "--output=run", "--max-steps=3", "--seed", "5", "--progress=json",
     ]  # fmt: skip
     assert Train(Path("run")).words() == ["train", "--output=run", "--progress=json"]
     assert Evaluate(Path("a.gpkg"), Path("b.gpkg"), 0.5).words() == [

@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import QgsApplication, QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.PyQt.QtWidgets import QMessageBox
 
+from weft_geo_qgis import places
 from weft_geo_qgis.environment import clean_environment
 from weft_geo_qgis.job import Job
+from weft_geo_qgis.panel import Panel
+from weft_geo_qgis.runs import Runs
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +65,39 @@ def test_a_run_is_stopped_goes_on_and_its_model_finds_objects(can_train, run_alg
     objects = run_algorithm("predict", INPUT=scene, MODEL=found["MODEL"], OUTPUT=str(tmp_path / "o.gpkg"))
     assert objects["OBJECTS"] >= 0
     QgsProject.instance().clear()
+
+
+def test_the_panel_learns_from_edits_that_are_not_saved(
+    can_train, qgis_iface, qgis_new_project, plugin_settings, provider, small, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(places, "learnt_models", lambda: tmp_path)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    panel = Panel(qgis_iface)
+    runs = Runs(qgis_iface, panel)
+    scene = QgsRasterLayer(str(small / "scene.tif"), "scene")
+    labels = QgsVectorLayer(f"Polygon?crs={scene.crs().authid()}", "labels", "memory")
+    QgsProject.instance().addMapLayers([scene, labels])
+    labels.startEditing()
+    for drawn in QgsVectorLayer(str(small / "truth.gpkg"), "truth").getFeatures():
+        feature = QgsFeature(labels.fields())
+        feature.setGeometry(QgsGeometry(drawn.geometry()))
+        labels.addFeature(feature)
+    panel.layer.setLayer(scene)
+    panel.labels.setLayer(labels)
+    panel.steps.setValue(3)
+
+    panel.learn.click()
+    assert not panel.learn.isEnabled()
+    wait_until(lambda: panel.curve.losses or runs.job is None)
+    assert panel.curve.losses, panel.state.text()
+    panel.cancel.click()
+    wait_until(lambda: runs.job is None)
+    assert "press Learn from my edits to go on" in panel.state.text()
+
+    panel.learn.click()
+    wait_until(lambda: runs.job is None)
+    assert "has learnt from your edits" in panel.state.text()
+    assert panel.model.currentData() == str(next(tmp_path.glob("scene_*/model.onnx")))
+    assert labels.isEditable()
+    labels.rollBack()
+    panel.deleteLater()

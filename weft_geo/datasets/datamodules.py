@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -258,4 +259,10 @@ def _check(batch_size: int, num_workers: int) -> None:
 
 
 def _workers(number: int) -> dict[str, Any]:
-    return {"num_workers": number, "persistent_workers": number > 0}
+    return {"num_workers": number, "persistent_workers": number > 0, "worker_init_fn": _leave_signals_to_the_trainer}
+
+
+def _leave_signals_to_the_trainer(worker: int) -> None:
+    """Ctrl-C reaches every process of the group; a reader that died of it would fail the step that is to be saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

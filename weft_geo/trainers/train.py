@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError
+from weft_geo.errors import InputError, OutputExistsError
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
 from weft_geo.trainers.callbacks import LAST, Curves, Follow, Interruption, KeepLast, Pictures, Progress, StepSeed
@@ -134,13 +134,7 @@ def train(
         if resumed:
             steps = torch.load(resumed, map_location="cpu", weights_only=False, mmap=True)["global_step"]
             data.start_samples = steps * samples_a_step
-        try:
-            trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
-        except RuntimeError as error:
-            # Who stops the whole group of processes stops those that read, too, and torch takes that for a failure.
-            if not interruption.asked or isinstance(error, InterruptedRunError):
-                raise
-            raise InterruptedRunError(f"interrupted; run the same command to go on from {last}") from error
+        trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
         steps = trainer.global_step
 
     kept = torch.load(folder / BEST, map_location="cpu", weights_only=False)
