@@ -99,21 +99,13 @@ class Runs(QObject):
 
     def _agrees_to_export(self, scene: QgsRasterLayer, area: dict[str, Any]) -> bool:
         """A layer that is no file is exported first; ask where that is large."""
-        extent = None
+        map_settings, extent = self._iface.mapCanvas().mapSettings(), None
         if "EXTENT" in area:
-            extent = self._iface.mapCanvas().mapSettings().mapToLayerCoordinates(scene, area["EXTENT"])
+            extent = map_settings.mapToLayerCoordinates(scene, area["EXTENT"])
         elif "AREA" in area:
             polygons = self._panel.area.polygons.currentLayer()
-            extent = (
-                self._iface.mapCanvas()
-                .mapSettings()
-                .mapToLayerCoordinates(
-                    scene,
-                    self._iface.mapCanvas()
-                    .mapSettings()
-                    .layerToMapCoordinates(polygons, polygons.boundingBoxOfSelected()),
-                )
-            )
+            selected = map_settings.layerToMapCoordinates(polygons, polygons.boundingBoxOfSelected())
+            extent = map_settings.mapToLayerCoordinates(scene, selected)
         export = describe_scene(scene, extent).export
         if export is None or export.bytes <= ASK_ABOVE_BYTES:
             return True
