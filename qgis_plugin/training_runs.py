@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 MODEL = "model.onnx"
-TRAINING_STEPS = 500
+TRAINING_STEPS = 300
 """Of a run that is started here, unless the user says otherwise."""
 _CHECKPOINT = "last.ckpt"
 
