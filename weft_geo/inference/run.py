@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,7 @@ class Run:
         with ExitStack() as stack:
             storing = _Storing(job, number, self._layers, self._journal, start, stack)
             store = stack.enter_context(Behind(storing.store, STORE_BEHIND, "store"))
+            stack.callback(storing.stop)
             store.put(None)
             blending = _Blending(job, number, self._predictor, self._journal, start, store)
             blend = stack.enter_context(Behind(blending.blend, BLEND_BEHIND, "blend"))
@@ -208,6 +209,7 @@ class _Storing:
         self._is_last = number == len(job.blocks) - 1
         self._beside = [journal.read_rows(left) for left in range(number)] if self._is_last else []
         self._before = start.offset
+        self._stopped = False
         self._writer: RowWriter | None = None
         if journal.keeps_rows(self._is_last):
             self._writer = stack.enter_context(journal.write_rows(number, start.offset))
@@ -217,6 +219,8 @@ class _Storing:
         if item is None:
             if self._is_last and self._before:
                 for lot in self._journal.read_rows(self._number, self._before):
+                    if self._stopped:
+                        return
                     self._push(lot)
             return
         for lot in item.rows.lots(self._job.lot_rows):
@@ -226,6 +230,10 @@ class _Storing:
                 self._push(lot)
         if item.checkpoint is not None:
             self._note(item.checkpoint)
+
+    def stop(self) -> None:
+        """Leaves out the rest of an earlier run's rows: they may be many, and a run that is stopped must end soon."""
+        self._stopped = True
 
     def finish(self) -> None:
         """Makes sure that the next block can rely on this one."""
@@ -237,5 +245,4 @@ class _Storing:
 
     def _note(self, checkpoint: Checkpoint) -> None:
         if self._writer is not None and self._journal.keeps_checkpoints:
-            self._writer.sync()
-            self._journal.save(replace(checkpoint, offset=self._writer.offset))
+            self._journal.save(checkpoint, self._writer)
