@@ -1,6 +1,8 @@
 """Runs that are killed, stopped or cut short, and what the next one makes of what they left."""
 
 import hashlib
+import json
+import math
 import random
 import signal
 import subprocess
@@ -25,7 +27,7 @@ MakeRaster = Callable[..., Path]
 
 @pytest.fixture(autouse=True)
 def _note_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(journal, "CHECKPOINT_SHARE", math.inf)
 
 
 class Oracle(CallablePredictor):
@@ -121,6 +123,19 @@ def test_only_what_is_missing_is_run(make_raster: MakeRaster, tmp_path: Path) ->
     assert predictor.windows == report.windows - report.resumed
 
 
+def test_the_first_row_of_windows_is_safe_at_once(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run that is killed again and again before its first checkpoint would start anew for ever."""
+    monkeypatch.setattr(journal, "CHECKPOINT_SHARE", 1e-9)  # the second one would come after years
+    scene = make_raster(height=1000, width=128)
+    for finished in (1, 2, 3):
+        with pytest.raises(RunError):
+            predict_scene(scene, Oracle(stop_after=5), tmp_path / "o.gpkg", batch_size=1, overlap=0)
+        left = json.loads((tmp_path / ".o.gpkg.journal" / "checkpoint").read_bytes()[4:].split(b"}")[0] + b"}")
+        assert finished <= left["row"] <= 2 * finished
+
+
 def test_other_options_for_the_objects_go_on_from_the_same_rows(make_raster: MakeRaster, tmp_path: Path) -> None:
     scene = make_raster(height=1000, width=64)
     with pytest.raises(RunError):
@@ -213,9 +228,8 @@ def test_a_run_that_died_while_it_put_outputs_in_place_may_replace_them(
 RUN = """
 import sys, time
 import numpy as np
-from weft_geo.inference import CallablePredictor, ModelContract, journal, predict_scene
+from weft_geo.inference import CallablePredictor, ModelContract, predict_scene
 
-journal.CHECKPOINT_SECONDS = 0.02
 def say(images):
     time.sleep(0.004 * len(images))
     return images[:, :1] / np.float32(255)

@@ -35,6 +35,7 @@ class Augmented:
         self.sha256 = predictor.sha256 and f"{predictor.sha256}+{mode}"
         self.device = predictor.device
         self.fixed_size = predictor.fixed_size
+        self.concurrency = predictor.concurrency
         self._predictor = predictor
         self._symmetries = MODES[mode]
 

@@ -42,6 +42,10 @@ class Predictor(Protocol):
     def fixed_size(self) -> bool:
         """Whether it takes nothing but windows of ``contract.window`` × ``contract.window`` pixels."""
 
+    @property
+    def concurrency(self) -> int:
+        """Batches that it works on at the same time, each called from a thread of its own; usually 1."""
+
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps float32 ``[B, C, H, W]`` to float32 ``[B, K, H, W]`` probabilities in [0, 1]."""
 
@@ -50,12 +54,13 @@ class CallablePredictor:
     """Any function as a model: a test's oracle, another framework, a remote service.
 
     Args:
-        function: float32 ``[B, C, H, W]`` → float32 ``[B, K, H, W]`` probabilities in [0, 1]; called from one thread.
+        function: float32 ``[B, C, H, W]`` → float32 ``[B, K, H, W]`` probabilities in [0, 1].
         contract: What it expects and gives.
         fixed_size: It takes nothing but square windows of ``contract.window`` pixels. Else short sides of small scenes
             are padded to ``contract.multiple_of`` only.
         sha256: Tells this function from any other, for provenance. A run of a function without it cannot be resumed:
             nothing could say whether what is there came from the same one.
+        concurrency: Threads that may call it at the same time.
     """
 
     def __init__(
@@ -65,12 +70,14 @@ class CallablePredictor:
         *,
         fixed_size: bool = False,
         sha256: str = "",
+        concurrency: int = 1,
     ) -> None:
         self.contract = contract
         self.name = contract.name or getattr(function, "__name__", type(function).__name__)
         self.sha256 = sha256
         self.device = "cpu"
         self.fixed_size = fixed_size
+        self.concurrency = concurrency
         self._function = function
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

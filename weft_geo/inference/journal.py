@@ -19,7 +19,7 @@ import shutil
 import struct
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ from numpy.typing import NDArray
 from weft_geo.errors import RunError
 from weft_geo.inference.rows import CODEC, FinishedRows, RowWriter, cannot_write, read_rows
 
-CHECKPOINT_SECONDS = 2.0
-"""Time between checkpoints at least; so much work, and the row of windows under way, may be lost."""
+CHECKPOINT_SHARE = 0.02
+"""Of the time of a run, what its checkpoints may take: the first row of windows gets one, and after one that took 10 ms
+the next comes half a second later. So much work, and the row of windows under way, may be lost."""
 
 _SIZE = struct.Struct("<I")
 
@@ -72,7 +73,7 @@ class Journal:
         self._identity = None if identity is None else _digest(identity)
         self.start: Checkpoint | None = None
         self.replaced = False
-        self._last = time.monotonic()
+        self._next = 0.0
         if self.folder.exists():
             if resume and self._identity is not None and self._read_about().get("identity") == self._identity:
                 self.start = self._read_checkpoint()
@@ -114,14 +115,17 @@ class Journal:
 
     def is_due(self) -> bool:
         """Whether it is time for a checkpoint."""
-        return self.keeps_checkpoints and time.monotonic() - self._last >= CHECKPOINT_SECONDS
+        return self.keeps_checkpoints and time.monotonic() >= self._next
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint; its rows are on the disk already.
+    def save(self, checkpoint: Checkpoint, writer: RowWriter) -> None:
+        """Writes a checkpoint that stands for all rows of the block so far, when they have reached the disk.
 
         Raises:
             RunError: If it cannot be written.
         """
+        began = time.monotonic()
+        writer.sync()
+        checkpoint = replace(checkpoint, offset=writer.offset)
         about = {key: value for key, value in asdict(checkpoint).items() if key != "carry"}
         head = json.dumps(about | {"shape": checkpoint.carry.shape}).encode()
         carry = pa.compress(np.ascontiguousarray(checkpoint.carry), codec=CODEC, asbytes=True)
@@ -129,7 +133,8 @@ class Journal:
             _write_whole(self._checkpoint, _SIZE.pack(len(head)) + head + carry)
         except OSError as error:
             raise cannot_write(self._checkpoint, error) from error
-        self._last = time.monotonic()
+        now = time.monotonic()
+        self._next = now + (now - began) / CHECKPOINT_SHARE
 
     def begin_publishing(self) -> None:
         """Notes that outputs which are there from now on are this run's own, and may be replaced by the next one."""

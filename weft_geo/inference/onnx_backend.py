@@ -61,6 +61,7 @@ class OnnxPredictor:
                 f"{source} does not say what it expects: its metadata_props lack {METADATA_KEY!r}. "
                 "Export it with weft-geo export, or add ModelContract(…).to_json() under this key"
             )
+        self.concurrency = 1
         self.contract = ModelContract.from_json(properties[METADATA_KEY])
         self.name = properties.get(NAME_KEY) or self.contract.name or source
         if len(self._session.get_inputs()) != 1 or len(self._session.get_outputs()) != 1:

@@ -262,7 +262,8 @@ def estimate_engine_bytes(job: SceneJob, predictor: Predictor, rasters: tuple[bo
     width = max(block.width for block in job.blocks)
     window = 4 * job.batch_size * grid.shape[0] * grid.shape[1]
     held = StripReader.bytes_needed(grid, width, len(job.bands), itemsize, job.batch_size, info.block_shape[0])
-    held += window * (len(job.bands) * (READ_AHEAD + 1) + classes * (BLEND_BEHIND + 1))
+    beside = predictor.concurrency if predictor.concurrency > 1 else 0  # batches in flight but the first, and one more
+    held += window * (len(job.bands) * (READ_AHEAD + 1 + beside) + classes * (BLEND_BEHIND + 1 + beside))
     held += RollingBand.bytes_needed(grid, width, classes)
     lot = min(job.lot_rows, grid.rows.length) * grid.cols.length
     held += lot * (2 * classes + 2) * (1 if len(job.blocks) == 1 else 2) + OUTLINING_BYTES

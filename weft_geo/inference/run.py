@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,8 @@ from weft_geo.inference.journal import Checkpoint, Journal
 from weft_geo.inference.layers import Layers
 from weft_geo.inference.plan import BLEND_BEHIND, READ_AHEAD, STORE_BEHIND, SceneJob
 from weft_geo.inference.rows import FinishedRows, RowWriter
-from weft_geo.inference.stages import Behind, ahead
-from weft_geo.inference.strips import RowEnd, StripReader
+from weft_geo.inference.stages import Behind, ahead, several
+from weft_geo.inference.strips import Batch, RowEnd, StripReader
 
 Progress = Callable[[str, str, int, int, str], None]
 """``(event, stage, done, total, message)``; event is ``start``, ``progress``, ``warning`` or ``done``."""
@@ -40,7 +41,7 @@ class Run:
     Attributes:
         resumed: Windows that an earlier run had finished.
         skipped: Windows that hold no wanted pixel.
-        model_seconds: Time inside the model.
+        model_seconds: Time inside the model, of all batches together.
         read_seconds: Time spent in reading.
     """
 
@@ -50,6 +51,7 @@ class Run:
         self._job, self._predictor, self._layers = job, predictor, layers
         self._journal, self._tell = journal, tell
         self._done = 0
+        self._clock = threading.Lock()
 
     def run(self) -> None:
         """Runs the job to its end.
@@ -88,15 +90,13 @@ class Run:
         with ExitStack() as stack:
             storing = _Storing(job, number, self._layers, self._journal, start, stack)
             store = stack.enter_context(Behind(storing.store, STORE_BEHIND, "store"))
+            stack.callback(storing.stop)
             store.put(None)
             blending = _Blending(job, number, self._predictor, self._journal, start, store)
             blend = stack.enter_context(Behind(blending.blend, BLEND_BEHIND, "blend"))
-            for batch in stack.enter_context(closing(ahead(reader.batches(start.row), READ_AHEAD, "batch"))):
-                answer = None
-                if len(batch.images):
-                    began = time.perf_counter()
-                    answer = self._predictor(batch.images)
-                    self.model_seconds += time.perf_counter() - began
+            batches = stack.enter_context(closing(ahead(reader.batches(start.row), READ_AHEAD, "batch")))
+            answers = several(self._ask, batches, self._predictor.concurrency, "model")
+            for batch, answer in stack.enter_context(closing(answers)):
                 blend.put((batch.steps, answer))
                 self._done += batch.windows
                 self._report()
@@ -105,6 +105,16 @@ class Run:
             storing.finish()
         self.skipped = blending.skipped
         self.read_seconds += reader.read_seconds
+
+    def _ask(self, batch: Batch) -> NDArray[np.float32] | None:
+        """What the model says of a batch; None if there is nothing to ask."""
+        if not len(batch.images):
+            return None
+        began = time.perf_counter()
+        answer = self._predictor(batch.images)
+        with self._clock:
+            self.model_seconds += time.perf_counter() - began
+        return answer
 
     def _report(self) -> None:
         self._tell("progress", "predict", self._done, self._job.windows, "")
@@ -199,6 +209,7 @@ class _Storing:
         self._is_last = number == len(job.blocks) - 1
         self._beside = [journal.read_rows(left) for left in range(number)] if self._is_last else []
         self._before = start.offset
+        self._stopped = False
         self._writer: RowWriter | None = None
         if journal.keeps_rows(self._is_last):
             self._writer = stack.enter_context(journal.write_rows(number, start.offset))
@@ -208,6 +219,8 @@ class _Storing:
         if item is None:
             if self._is_last and self._before:
                 for lot in self._journal.read_rows(self._number, self._before):
+                    if self._stopped:
+                        return
                     self._push(lot)
             return
         for lot in item.rows.lots(self._job.lot_rows):
@@ -217,6 +230,10 @@ class _Storing:
                 self._push(lot)
         if item.checkpoint is not None:
             self._note(item.checkpoint)
+
+    def stop(self) -> None:
+        """Leaves out the rest of an earlier run's rows: they may be many, and a run that is stopped must end soon."""
+        self._stopped = True
 
     def finish(self) -> None:
         """Makes sure that the next block can rely on this one."""
@@ -228,5 +245,4 @@ class _Storing:
 
     def _note(self, checkpoint: Checkpoint) -> None:
         if self._writer is not None and self._journal.keeps_checkpoints:
-            self._writer.sync()
-            self._journal.save(replace(checkpoint, offset=self._writer.offset))
+            self._journal.save(checkpoint, self._writer)

@@ -1,19 +1,21 @@
 """Work that goes on beside the model: stages in threads of their own, joined by bounded queues.
 
-``ahead`` makes items before they are asked for, ``Behind`` deals with items after they are handed over. Both keep the
-order and hold a fixed number of items, so a fast stage waits for a slow one and memory stays bounded. numpy and GDAL
-release the interpreter's lock, so the stages truly run at the same time.
+``ahead`` makes items before they are asked for, ``several`` deals with some of them at the same time, ``Behind`` deals
+with items after they are handed over. All keep the order and hold a fixed number of items, so a fast stage waits for a
+slow one and memory stays bounded. numpy and GDAL release the interpreter's lock, so the stages truly run at the same
+time.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 def ahead(items: Generator[Item], count: int, name: str) -> Generator[Item]:
@@ -35,6 +37,34 @@ def ahead(items: Generator[Item], count: int, name: str) -> Generator[Item]:
                     future.cancel()
     finally:
         items.close()
+
+
+def several(
+    work: Callable[[Item], Answer], items: Iterable[Item], count: int, name: str
+) -> Generator[tuple[Item, Answer]]:
+    """Calls a function on items, on ``count`` of them at the same time, and gives each with its answer in their order.
+
+    A lone one is called in the caller's thread. Of more, one is always waiting, so that no thread has to. An error
+    surfaces where its answer would have. Closing the iterator drops what waits and lets what is under way end.
+    """
+    if count == 1:
+        for item in items:
+            yield item, work(item)
+        return
+    with ThreadPoolExecutor(count, thread_name_prefix=f"weft-{name}") as threads:
+        waiting: deque[tuple[Item, Future[Answer]]] = deque()
+        try:
+            for item in items:
+                waiting.append((item, threads.submit(work, item)))
+                if len(waiting) > count:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
 
 class Behind(Generic[Item]):

@@ -33,6 +33,7 @@ class TorchPredictor:
     """
 
     fixed_size = False
+    concurrency = 1
 
     def __init__(self, path: Path, device: str = "auto", precision: str = "auto", threads: int | None = None) -> None:
         if device == "auto":
