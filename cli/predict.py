@@ -31,8 +31,8 @@ from .progress import Console
     "--device",
     default="auto",
     show_default=True,
-    metavar="auto|cpu|cuda|cuda:N",
-    help="Where to run; auto takes a GPU where the model can use one.",
+    metavar="auto|cpu|cuda|cuda:N,…",
+    help="Where to run; auto takes a GPU where the model can use one, cuda:0,cuda:1 share out each scene.",
 )
 @click.option(
     "--precision",

@@ -55,6 +55,7 @@ LEARNING = {"torch", "torchvision", "torchgeo", "lightning", "timm", "safetensor
 # Imports of optional packages that are made where they are used, and survived where they are missing.
 OPTIONAL = {
     "weft_geo/inference/torch_backend.py": {"torch"},
+    "weft_geo/inference/gpu_lanes.py": {"torch"},
     "weft_geo/inference/ray_engine.py": {"ray"},
     "weft_geo/weights/train_default.py": {"torch", "lightning"},
     "cli/doctor.py": {"torch"},

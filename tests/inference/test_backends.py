@@ -11,7 +11,8 @@ from onnx import TensorProto
 
 from weft_geo.errors import CheckpointError, ContractError, InputError, RunError, UnknownNameError, WeftGeoError
 from weft_geo.geo.contract import ModelContract
-from weft_geo.inference import CallablePredictor, load_predictor
+from weft_geo.inference import CallablePredictor, load_predictor, onnx_backend
+from weft_geo.inference.stages import several
 
 MakeOnnx = Callable[..., Path]
 CONTRACT = ModelContract(window=64, overlap=16, multiple_of=16)
@@ -71,6 +72,8 @@ def test_refuses_what_is_no_model(tmp_path: Path) -> None:
     ("options", "says"),
     [
         ({"device": "tpu"}, "device must be auto, cpu, cuda or cuda:N"),
+        ({"device": "cuda:0,auto"}, "or several as cuda:0,cuda:1; got 'cuda:0,auto'"),
+        ({"device": "cuda:0,cpu"}, "differ in their last digits"),
         ({"precision": "int8"}, "precision must be one of"),
         ({"precision": "fp16"}, "runs as it was exported"),
     ],
@@ -88,10 +91,25 @@ def test_a_gpu_that_is_not_there_is_named(make_onnx: MakeOnnx, monkeypatch: pyte
 
 def test_threads_come_from_the_environment(make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEFT_GEO_THREADS", "2")
-    load_predictor(make_onnx(CONTRACT), device="cpu")
+    assert load_predictor(make_onnx(CONTRACT), device="cpu").concurrency == 2
+    assert load_predictor(make_onnx(CONTRACT), device="cpu", threads=1).concurrency == 1
     monkeypatch.setenv("WEFT_GEO_THREADS", "many")
     with pytest.raises(InputError, match="'many'; look at WEFT_GEO_THREADS"):
         load_predictor(make_onnx(CONTRACT), device="cpu")
+
+
+def test_threads_are_shared_out_among_batches_first() -> None:
+    pools = {threads: onnx_backend._share_threads(threads) for threads in (1, 2, 4, 16)}
+    assert pools == {1: (1, 1), 2: (1, 2), 4: (1, 4), 16: (13, 4)}
+
+
+def test_batches_at_the_same_time_on_any_number_of_threads_are_the_same_to_the_bit() -> None:
+    images = np.random.default_rng(0).standard_normal((3, 3, 64, 128)).astype(np.float32)
+    expected = load_predictor("embedded", device="cpu", threads=1)(images)
+    for threads in (2, 5):
+        predictor = load_predictor("embedded", device="cpu", threads=threads)
+        for _, found in several(predictor, [images] * 4, predictor.concurrency, "test"):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_a_failing_batch_is_described(make_onnx: MakeOnnx) -> None:

@@ -2,6 +2,7 @@ import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +58,23 @@ def test_without_torch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delitem(sys.modules, "weft_geo.inference.torch_backend", raising=False)
     with pytest.raises(MissingExtraError, match=r'the checkpoint tiny\.safetensors needs the "train" extra'):
         load_predictor(tmp_path / "tiny.safetensors")
+
+
+def test_what_goes_by_a_lane_is_what_goes_without(checkpoint: Path) -> None:
+    """On a GPU batches come and go by ``GpuLanes``; the model is asked by the same method."""
+
+    class Lanes:
+        def run(self, images: np.ndarray, ask: Callable[[Any], Any]) -> np.ndarray:
+            return np.array(ask(torch.from_numpy(images)).numpy())
+
+    import torch
+
+    predictor = load_predictor(checkpoint, device="cpu")
+    images = np.random.default_rng(0).standard_normal((2, 3, 64, 96)).astype(np.float32)
+    expected = predictor(images)
+    predictor._lanes = Lanes()  # type: ignore[attr-defined]
+    predictor._layout = torch.channels_last  # type: ignore[attr-defined]
+    np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
 
 
 def test_a_batch_too_large_for_the_gpu_is_run_in_halves(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Protocol
 
 import numpy as np
@@ -36,7 +37,7 @@ class Predictor(Protocol):
 
     @property
     def device(self) -> str:
-        """``cpu``, ``cuda`` or ``cuda:N``."""
+        """``cpu``, ``cuda`` or ``cuda:N``, or several of a kind with commas between them."""
 
     @property
     def fixed_size(self) -> bool:
@@ -85,6 +86,39 @@ class CallablePredictor:
         return np.asarray(self._function(images), np.float32)
 
 
+class MultiDevicePredictor:
+    """One model on several devices, for one scene: each batch goes to a device that is free.
+
+    The engine keeps ``concurrency`` batches under way and puts the answers back in order, so the result is that of one
+    device, to the bit if the devices are of one kind.
+
+    Args:
+        predictors: The same model, loaded on each device.
+    """
+
+    def __init__(self, predictors: Sequence[Predictor]) -> None:
+        first = predictors[0]
+        self.contract = first.contract
+        self.name = first.name
+        self.sha256 = first.sha256
+        self.device = ",".join(predictor.device for predictor in predictors)
+        self.fixed_size = first.fixed_size
+        self.concurrency = sum(predictor.concurrency for predictor in predictors)
+        self._free: SimpleQueue[Predictor] = SimpleQueue()
+        for turn in range(max(predictor.concurrency for predictor in predictors)):
+            for predictor in predictors:  # each has one batch before any has two
+                if turn < predictor.concurrency:
+                    self._free.put(predictor)
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Maps float32 ``[B, C, H, W]`` to float32 ``[B, K, H, W]``; waits if no device is free."""
+        predictor = self._free.get()
+        try:
+            return predictor(images)
+        finally:
+            self._free.put(predictor)
+
+
 def load_predictor(
     model: str | Path = "embedded", device: str = "auto", precision: str = "auto", threads: int | None = None
 ) -> Predictor:
@@ -92,9 +126,12 @@ def load_predictor(
 
     Args:
         model: A name of ``NAMED_MODELS``, or the path of an ``.onnx`` or ``.safetensors`` file.
-        device: ``auto`` (a GPU if the backend can use one), ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto`` (a GPU if the backend can use one), ``cpu``, ``cuda`` or ``cuda:N``; or several GPUs,
+            ``cuda:0,cuda:1``, which share out the batches of a scene. They should be of one kind: others differ in
+            the last digits, and which one gets a batch is chance.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``. An ONNX file runs as it was exported.
-        threads: CPU threads; None takes the environment's ``WEFT_GEO_THREADS``, or else the backend's own choice.
+        threads: CPU threads, for each device; None takes the environment's ``WEFT_GEO_THREADS``, or else the backend's
+            own choice.
 
     Raises:
         UnknownNameError: If ``model`` is neither a known name nor a file.
@@ -105,8 +142,9 @@ def load_predictor(
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if not (device in ("auto", "cpu", "cuda") or (device.startswith("cuda:") and device[5:].isdigit())):
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+    _check_device(device)
+    if "," in device:
+        return MultiDevicePredictor([load_predictor(model, part, precision, threads) for part in device.split(",")])
     path = Path(model)
     suffix = path.suffix.lower()
     named = str(model) in NAMED_MODELS
@@ -133,3 +171,14 @@ def load_predictor(
     if not resource.is_file():
         raise CheckpointError(f"this installation lacks its model {resource.name}; install weft-geo again")
     return OnnxPredictor(resource.read_bytes(), resource.name, device, precision, threads)
+
+
+def _check_device(device: str) -> None:
+    parts = device.split(",")
+    if not all(part in ("cpu", "cuda") or (part.startswith("cuda:") and part[5:].isdigit()) for part in parts):
+        if device != "auto":
+            raise InputError(f"device must be auto, cpu, cuda or cuda:N, or several as cuda:0,cuda:1; got {device!r}")
+    elif "cpu" in parts and len(set(parts)) > 1:
+        raise InputError(
+            f"a CPU and a GPU differ in their last digits, so one scene is not run on both; got {device!r}"
+        )

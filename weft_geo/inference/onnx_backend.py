@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import CheckpointError, ContractError, InputError, InterruptedRunError, RunError
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY, ModelContract
-from weft_geo.inference.processors import count_processors
+from weft_geo.inference.processors import count_cores
 
 THREADS_VARIABLE = "WEFT_GEO_THREADS"
+
+MOST_BATCHES = 4
+"""Batches at the same time on a CPU at most; each takes memory of its own."""
 
 
 class OnnxPredictor:
@@ -27,8 +30,10 @@ class OnnxPredictor:
         source: Its path, for messages.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto`` or ``fp32``; an ONNX file has its precision inside.
-        threads: CPU threads; None takes ``WEFT_GEO_THREADS``, or else one a physical core that
-            this process may use.
+        threads: CPU threads; None takes ``WEFT_GEO_THREADS``, or else one a core that this process may use.
+
+    On a CPU several batches run at the same time, each on a thread of its own as far as there are threads: a graph of
+    thousands of small nodes gains less from threads inside a node, which must all wait for each other after each.
 
     Raises:
         CheckpointError: If the bytes are no ONNX model.
@@ -44,7 +49,7 @@ class OnnxPredictor:
         self.device, providers = _choose_device(device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # its errors reach the user once, as ours
-        options.intra_op_num_threads = _count_threads(threads)
+        options.intra_op_num_threads, self.concurrency = _share_threads(_count_threads(threads))
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=providers)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own, all derived from Exception alone
@@ -54,6 +59,8 @@ class OnnxPredictor:
             if device != "auto":
                 raise InputError(f"ONNX Runtime could not start CUDA for device {device}; weft-geo doctor says more")
             self.device = "cpu"
+        if self.device != "cpu":
+            self.concurrency = 1
         self.sha256 = hashlib.sha256(model).hexdigest()
         properties = self._session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in properties:
@@ -61,7 +68,6 @@ class OnnxPredictor:
                 f"{source} does not say what it expects: its metadata_props lack {METADATA_KEY!r}. "
                 "Export it with weft-geo export, or add ModelContract(…).to_json() under this key"
             )
-        self.concurrency = 1
         self.contract = ModelContract.from_json(properties[METADATA_KEY])
         self.name = properties.get(NAME_KEY) or self.contract.name or source
         if len(self._session.get_inputs()) != 1 or len(self._session.get_outputs()) != 1:
@@ -118,11 +124,13 @@ def _count_threads(threads: int | None) -> int:
     text = os.environ.get(THREADS_VARIABLE, "0") if threads is None else str(threads)
     if not text.isdigit():
         raise InputError(f"the number of threads must be a whole number, got {text!r}; look at {THREADS_VARIABLE}")
-    if text != "0":
-        return int(text)
-    allowed = count_processors()
-    # Left to itself ONNX Runtime takes one thread a physical core, and knows nothing of a container's share.
-    return allowed if allowed < (os.cpu_count() or 1) else 0
+    return int(text) or count_cores()
+
+
+def _share_threads(threads: int) -> tuple[int, int]:
+    """Threads of ONNX Runtime's pool, of which the caller's is one, and batches at the same time."""
+    batches = min(threads, MOST_BATCHES)
+    return threads - batches + 1, batches
 
 
 def _check_shapes(source: str, tensor: Any, contract: ModelContract) -> tuple[int | None, bool]:

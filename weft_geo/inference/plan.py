@@ -25,6 +25,7 @@ from weft_geo.inference.blending import RollingBand
 from weft_geo.inference.columns import ColumnBlock, split_columns
 from weft_geo.inference.memory import available_memory_bytes, parse_memory, peak_memory_bytes, resident_memory_bytes
 from weft_geo.inference.processors import count_processors
+from weft_geo.inference.stages import several
 from weft_geo.inference.strips import MOST_ROWS, StripReader
 
 READ_AHEAD = 2
@@ -320,7 +321,9 @@ def _count_workers(workers: int | None) -> int:
 
 def _measure_model(predictor: Predictor, job: SceneJob) -> int:
     before = peak_memory_bytes()
-    predictor(np.zeros((job.batch_size, len(job.bands), *job.grid.shape), np.float32))
+    images = np.zeros((job.batch_size, len(job.bands), *job.grid.shape), np.float32)
+    for _ in several(predictor, [images] * predictor.concurrency, predictor.concurrency, "measure"):
+        pass
     peak = peak_memory_bytes()
     return peak if peak > before else resident_memory_bytes()
 
@@ -349,7 +352,7 @@ def _choose_batch(batch_size: int | None, grid: WindowGrid, device: str) -> int:
             raise InputError(f"batch size must be at least 1, got {batch_size}")
         return batch_size
     pixels = grid.shape[0] * grid.shape[1]
-    most, full = (4, 512 * 512) if device == "cpu" else (32, 16 * 512 * 512)
+    most, full = (4, 512 * 512) if device.startswith("cpu") else (32, 16 * 512 * 512)
     return max(1, min(most, full // pixels, len(grid)))
 
 

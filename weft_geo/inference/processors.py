@@ -9,6 +9,19 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """``quota period`` in microseconds, or ``max period``: https://docs.kernel.org/admin-guide/cgroup-v2.html."""
 
 
+SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+"""Names the processors that are one core; Linux alone has it."""
+
+
+def count_cores() -> int:
+    """Cores this process may use, at least 1: processors that are one core are no help to each other's arithmetic."""
+    count = count_processors()
+    if hasattr(os, "sched_getaffinity"):
+        files = [Path(SIBLINGS.format(number)) for number in os.sched_getaffinity(0)]
+        return min(count, len({file.read_text() if file.exists() else str(file) for file in files}))
+    return count
+
+
 def count_processors() -> int:
     """Processors this process may use, at least 1."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

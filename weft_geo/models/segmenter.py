@@ -12,6 +12,7 @@ from weft_geo.geo.contract import ModelContract
 from weft_geo.models.backbones import Trunk, build_trunk
 from weft_geo.models.config import WeftConfig
 from weft_geo.models.mask_decoder import MaskDecoder, MaskDecoderOutput
+from weft_geo.models.resize import resize
 
 MULTIPLE_OF = 32
 MIN_SIZE = 64  # SEE pads the stride-32 map by reflection, which needs two rows and columns
@@ -116,9 +117,10 @@ def semantic_scores(prediction: MaskDecoderOutput) -> Tensor:
 
 def pyramid(states: Sequence[Tensor]) -> list[Tensor]:
     """A trunk's four states [B, D, h, w] of stride 16, bilinearly at strides 4, 8, 16 and 32."""
+    height, width = states[0].shape[-2:]
     return [
-        F.interpolate(states[0], scale_factor=4, mode="bilinear", align_corners=False),
-        F.interpolate(states[1], scale_factor=2, mode="bilinear", align_corners=False),
+        resize(states[0], (4 * height, 4 * width)),
+        resize(states[1], (2 * height, 2 * width)),
         states[2],
         F.interpolate(states[3], scale_factor=0.5, mode="bilinear", align_corners=False),
     ]

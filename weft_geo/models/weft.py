@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from weft_geo.geo.contract import ModelContract
 from weft_geo.models.config import STAGES, WeftConfig
 from weft_geo.models.deformable_attention import DeformableAttention, Sizes, cell_centres, split_levels
 from weft_geo.models.ec_adapter import ECAdapterStage, ExpertInjection
+from weft_geo.models.resize import resize
 from weft_geo.models.segmenter import Segmenter, pyramid
 from weft_geo.models.wavelet_expert_extractor import WaveletExpertExtractor
 
@@ -88,7 +88,7 @@ class Weft(Segmenter):
 
         parts = split_levels(c, sizes)
         c2, c3, c4 = (p.transpose(1, 2).reshape(p.shape[0], -1, h, w) for p, (h, w) in zip(parts, sizes, strict=True))
-        c1 = c1 + F.interpolate(c2, size=c1.shape[-2:], mode="bilinear", align_corners=False)
+        c1 = c1 + resize(c2, c1.shape[-2:])
         fused = (c + state for c, state in zip((c1, c2, c3, c4), pyramid(states), strict=True))
         f1, f2, f3, f4 = (norm(f) for norm, f in zip(self.norms, fused, strict=True))
         return f1, f2, f3, f4

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from weft_geo.errors import CheckpointError, InputError
 from weft_geo.models.backbones.trunk import Trunk
+from weft_geo.models.resize import resize
 
 PREFIX = "timm/"
 STRIDE = 16
@@ -102,7 +103,7 @@ class TimmTrunk(Trunk):
             if extra is not None and of_extra:
                 extra = extra + table[:, :of_extra]
             table = table[:, of_extra:].transpose(1, 2).unflatten(2, vit.patch_embed.grid_size)
-        resized = F.interpolate(table, size=grid.shape[-2:], mode="bicubic", align_corners=False)
+        resized = resize(table, grid.shape[-2:], "bicubic")
         return extra, resized.flatten(2).transpose(1, 2)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from weft_geo.models.backbones.trunk import Trunk
+from weft_geo.models.resize import resize
 
 TEMPORAL_POSITIONS = 8
 
@@ -63,7 +63,7 @@ class UniPerceiver(Trunk):
         """[B, C, H, W] (H and W multiples of the patch size) → tokens [B, (H/p)·(W/p), D], row-major."""
         x = self.patch_embed(images)
         table = self.spatial_positions.T.reshape(1, -1, self.position_grid, self.position_grid)
-        positions = F.interpolate(table, size=x.shape[-2:], mode="bicubic", align_corners=False)
+        positions = resize(table, x.shape[-2:], "bicubic")
         tokens = (x + positions).flatten(2).transpose(1, 2) + self.temporal_positions[0]
         embedded: Tensor = self.embed_norm(tokens)
         return embedded

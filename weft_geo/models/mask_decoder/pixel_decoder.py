@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from weft_geo.models.deformable_attention import DeformableAttention, Sizes, cell_centres, split_levels
 from weft_geo.models.mask_decoder.sine_position import sine_position
+from weft_geo.models.resize import resize
 
 GROUPS = 32
 LEVELS = 3
@@ -103,5 +103,5 @@ class PixelDecoder(nn.Module):
             tokens = layer(tokens, positions.unsqueeze(0), reference, sizes)
         parts = split_levels(tokens, sizes)
         memories = [p.transpose(1, 2).reshape(-1, C, h, w) for p, (h, w) in zip(parts, sizes, strict=True)]
-        upsampled = F.interpolate(memories[-1], size=f1.shape[-2:], mode="bilinear", align_corners=False)
+        upsampled = resize(memories[-1], f1.shape[-2:])
         return self.mask_features(self.output(self.lateral(f1) + upsampled)), memories
