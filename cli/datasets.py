@@ -19,7 +19,7 @@ def datasets(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from weft_geo.datasets.catalogue import BENCHMARKS
-    from weft_geo.datasets.layouts import describe_counts
+    from weft_geo.datasets.facts import describe_counts
 
     console: Console = context.obj
     if as_json:
@@ -30,8 +30,35 @@ def datasets(context: click.Context, as_json: bool) -> None:
         if known.task != task:
             task = known.task
             console.result(f"{task}:")
-        console.result(f"  {known.name:<13} {describe_counts(known.counts):<28} {known.source}")
-    console.result("Licences and papers: weft-geo datasets --json. To check a copy: weft-geo datasets verify NAME")
+        usual = {split: numbers[:1] for split, numbers in known.counts.items()}
+        console.result(f"  {known.name:<13} {describe_counts(usual):<28} {known.source}")
+    console.result("Layout, licence and paper of one: weft-geo datasets show NAME. To check a copy: … verify NAME")
+
+
+@datasets.command(short_help="Say all that is known of a benchmark.")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def show(console: Console, /, name: str, as_json: bool) -> None:
+    """Say all that is known of NAME: splits, folders, editions, source, licence, paper."""
+    from weft_geo.datasets.catalogue import find_benchmark
+    from weft_geo.datasets.facts import describe_counts
+
+    known = find_benchmark(name)
+    if as_json:
+        console.result(json.dumps(asdict(known), ensure_ascii=False))
+        return
+    lines = {
+        "task": known.task,
+        "pictures": describe_counts(known.counts),
+        "editions": known.editions,
+        "layout": known.layout,
+        "source": known.source,
+        "licence": known.licence,
+        "paper": known.paper,
+    }
+    lines |= {f"mean, std of {split}": f"{s.mean}, {s.std} (red, green, blue)" for split, s in known.statistics.items()}
+    console.result("\n".join([known.title, *(f"  {label}: {text}" for label, text in lines.items() if text)]))
 
 
 @datasets.command(short_help="Read every file of a copy and say all that is wrong with it.")
@@ -44,11 +71,13 @@ def datasets(context: click.Context, as_json: bool) -> None:
 def verify(console: Console, /, name: str, data_root: str, workers: int | None, as_json: bool) -> None:
     """Count, pair and read all pictures and masks of a copy of NAME. Exit code 2 if any cannot be used."""
     from weft_geo.datasets.catalogue import find_benchmark
-    from weft_geo.datasets.verify import verify_split
+    from weft_geo.datasets.verify import check_archives, verify_split
     from weft_geo.errors import DatasetError
 
     benchmark = find_benchmark(name)
     reports = [verify_split(benchmark, data_root, split, workers, console.progress) for split in benchmark.counts]
+    for warning in check_archives(benchmark, data_root):
+        console.warn(warning)
     problems = [problem for report in reports for problem in report.problems]
     if as_json:
         console.result(json.dumps([asdict(report) for report in reports], ensure_ascii=False))

@@ -28,6 +28,15 @@ def test_datasets_are_listed(run) -> None:
     assert len(json.loads(run("datasets", "--json").stdout)) == 17
 
 
+def test_one_is_shown(run) -> None:
+    shown = run("datasets", "show", "cod10k").stdout
+    assert "pictures: 3040 train, 2026 test" in shown
+    assert "licence: non-commercial purposes only" in shown
+    assert "GT_Object" in shown
+    assert json.loads(run("datasets", "show", "orssd", "--json").stdout)["title"] == "ORSSD"
+    assert "known: " in run("datasets", "show", "cod", code=2).stderr
+
+
 def test_verify(run, tmp_path: Path) -> None:
     draw(tmp_path, 3)
     done = run("datasets", "verify", "ecssd", "--data-root", tmp_path, "--workers", 1)

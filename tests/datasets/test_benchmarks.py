@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from weft_geo.datasets.labels import IGNORE  # noqa: E402
 from weft_geo.datasets.layouts import find_pairs  # noqa: E402
 from weft_geo.datasets.pictures import read_map, read_mask  # noqa: E402
 from weft_geo.datasets.registry import DATASETS, load_dataset  # noqa: E402
-from weft_geo.datasets.verify import require_sound, verify_split  # noqa: E402
+from weft_geo.datasets.verify import check_archives, require_sound, verify_split  # noqa: E402
 from weft_geo.errors import DatasetError, UnknownNameError  # noqa: E402
 
 from .trees import draw_pair, draw_tree  # noqa: E402
@@ -70,6 +71,111 @@ def test_pictures_and_masks_side_by_side(tmp_path: Path) -> None:
     assert [(p.image.suffix, p.mask.suffix) for p in data.pairs] == [(".jpg", ".png")] * 4
 
 
+AUTHORS = {
+    # As the sets are met: name, split, pictures and masks of each pair, what else lies there, expected stems.
+    "ORSIs-4199": (
+        "orsis4199", "test",
+        [("ORSI-4199/testset/images/0003.jpg", "ORSI-4199/testset/gt/0003.png"),
+         ("ORSI-4199/trainset/images/0001.jpg", "ORSI-4199/trainset/gt/0001.png")],
+        ["ORSI-4199/testset/edge/0003.png"], ["0003"],
+    ),
+    "ORSIs-4199, by attribute as well": (
+        "orsis4199", "test",
+        [("testset/images/0003.jpg", "testset/gt/0003.png"),
+         ("testset/BSO/images/0003.jpg", "testset/BSO/gt/0003.png")],
+        [], ["0003"],
+    ),
+    "CAMO's masks are undivided": (
+        "camo", "train",
+        [("CAMO-V.1.0-CVIU2019/Images/Train/camourflage_00001.jpg", "CAMO-V.1.0-CVIU2019/GT/camourflage_00001.png"),
+         ("CAMO-V.1.0-CVIU2019/Images/Test/camourflage_00012.jpg", "CAMO-V.1.0-CVIU2019/GT/camourflage_00012.png")],
+        ["CAMO-V.1.0-CVIU2019/Non-Camouflage/Images/Train/000000000009.jpg"], ["camourflage_00001"],
+    ),
+    "COD10K-v3": (
+        "cod10k", "train",
+        [("COD10K-v3/Train/Image/COD10K-CAM-1-Aquatic-3-Crab-29.jpg",
+          "COD10K-v3/Train/GT_Object/COD10K-CAM-1-Aquatic-3-Crab-29.png")],
+        ["COD10K-v3/Train/Image/COD10K-NonCAM-3-Flying-1515.jpg",
+         "COD10K-v3/Train/GT_Instance/COD10K-CAM-1-Aquatic-3-Crab-29.png"], ["COD10K-CAM-1-Aquatic-3-Crab-29"],
+    ),
+    "NC4K": ("nc4k", "test", [("NC4K/Imgs/2.jpg", "NC4K/GT/2.png")], ["NC4K/Instance/2.png"], ["2"]),
+    "PASCAL-S": (
+        "pascal-s", "test",
+        [("salObj/datasets/imgs/pascal/1.jpg", "salObj/datasets/masks/pascal/1.png")], [], ["1"],
+    ),
+    "DUTS": (
+        "duts", "train", [("DUTS-TR/DUTS-TR-Image/a.jpg", "DUTS-TR/DUTS-TR-Mask/a.png"),
+                          ("DUTS-TE/DUTS-TE-Image/b.jpg", "DUTS-TE/DUTS-TE-Mask/b.png")], [], ["a"],
+    ),
+    "HKU-IS": ("hku-is", "test", [("HKU-IS/imgs/0004.png", "HKU-IS/gt/0004.png")], [], ["0004"]),
+    "DUT-OMRON with a picture that was withdrawn": (
+        "dut-omron", "test", [("DUT-OMRON-image/im005.jpg", "pixelwiseGT-new-PNG/im005.png")],
+        ["DUT-OMRON-image/img_561715398.jpg"], ["im005"],
+    ),
+    "CVC-ClinicDB": (
+        "cvc-clinicdb", "test",
+        [(f"CVC-ClinicDB/Original/{n}.tif", f"CVC-ClinicDB/Ground Truth/{n}.tif") for n in range(62)], [],
+        [str(n) for n in range(62)],
+    ),
+    "CVC-ColonDB": (
+        "cvc-colondb", "test", [("1.bmp", "p1.bmp"), ("10.bmp", "p10.bmp")], ["c1.bmp", "s1.bmp"], ["1", "10"],
+    ),
+    "ETIS": (
+        "etis", "test",
+        [("ETIS-LaribPolypDB/ETIS-LaribPolypDB/1.tif", "ETIS-LaribPolypDB/Ground Truth/p1.tif")], [], ["1"],
+    ),
+    "PraNet's bundle": (
+        "etis", "test",
+        [("TestDataset/ETIS-LaribPolypDB/images/1.png", "TestDataset/ETIS-LaribPolypDB/masks/1.png"),
+         ("TestDataset/CVC-300/images/150.png", "TestDataset/CVC-300/masks/150.png")], [], ["1"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", AUTHORS)
+def test_the_layouts_of_the_authors(tmp_path: Path, case: str) -> None:
+    name, split, pairs, others, stems = AUTHORS[case]
+    for image, mask in pairs:
+        draw_pair(tmp_path / image, tmp_path / mask)
+    for other in others:
+        (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / pairs[0][1], tmp_path / other)
+    data = load_dataset(name, tmp_path, split)
+    assert [pair.name for pair in data.pairs] == stems
+    assert data[0]["mask"].unique().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("lists", "train", "test"),
+    [
+        ({"train.txt": "0000\n0001\n", "test.txt": "0002\n"}, ["0000", "0001"], ["0002"]),
+        ({"ORSSD-test.txt": "0001\n0002"}, ["0000", "0003"], ["0001", "0002"]),
+        (
+            {"lists/train.txt": "images/0003.jpg labels/0003.png\n", "lists/val.txt": "images\\0000.jpg\n"},
+            ["0003"],
+            ["0000"],
+        ),
+    ],
+)
+def test_undivided_folders_are_divided_by_lists(
+    tmp_path: Path, lists: dict[str, str], train: list[str], test: list[str]
+) -> None:
+    draw_tree(tmp_path, "images", "labels", 4)
+    for name, text in lists.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for split, stems in (("train", train), ("test", test)):
+        assert [pair.name for pair in load_dataset("orssd", tmp_path, split).pairs] == stems
+
+
+def test_a_picture_without_a_mask_is_told_also_where_masks_are_undivided(tmp_path: Path) -> None:
+    for n in (1, 2):
+        draw_pair(tmp_path / f"Images/Test/camourflage_{n}.jpg", tmp_path / f"GT/camourflage_{n}.png")
+    (tmp_path / "GT/camourflage_1.png").unlink()
+    with pytest.raises(DatasetError, match=r"camourflage_1\.jpg is a picture without a mask"):
+        load_dataset("camo", tmp_path, "test")
+
+
 def test_a_set_without_training_pictures_is_divided(tmp_path: Path) -> None:
     draw_tree(tmp_path / "ECSSD", "images", "ground_truth_mask", 20)
     names = {
@@ -98,6 +204,10 @@ def test_plot(tmp_path: Path) -> None:
 def test_registry_and_catalogue_agree() -> None:
     assert set(DATASETS) == set(BENCHMARKS)
     assert all(DATASETS[name].benchmark.name == name for name in DATASETS)
+    for known in BENCHMARKS.values():
+        assert known.licence
+        assert known.layout
+        assert known.source.startswith("http")
     with pytest.raises(UnknownNameError, match=r"unknown data set 'orsd'; known: camo, .* orssd"):
         load_dataset("orsd", ".")
 
@@ -169,6 +279,14 @@ def test_bad_files_stop_a_run_before_it_starts(tmp_path: Path) -> None:
     pairs = load_dataset("ecssd", tmp_path, "test").pairs
     with pytest.raises(DatasetError, match=r"0001\.png is 60 × 41 px .* \(3 more files have problems"):
         require_sound(pairs, workers=1)
+
+
+def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
+    draw_tree(tmp_path, "DUT-OMRON-image", "pixelwiseGT-new-PNG", 1)
+    (tmp_path / "DUT-OMRON-image.zip").write_bytes(b"cut short")
+    (problem,) = check_archives(BENCHMARKS["dut-omron"], tmp_path)
+    assert re.search(r"DUT-OMRON-image\.zip has MD5 \w{32}, expected a8951\w+; .*Fetch it again", problem)
+    assert check_archives(BENCHMARKS["ecssd"], tmp_path) == []
 
 
 def test_statistics_are_those_of_all_pixels(tmp_path: Path) -> None:

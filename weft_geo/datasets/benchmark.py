@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchgeo.datasets import NonGeoDataset
 
-from weft_geo.datasets.catalogue import Benchmark
+from weft_geo.datasets.facts import Benchmark
 from weft_geo.datasets.layouts import Pair, find_pairs
 from weft_geo.datasets.pictures import read_image, read_mask
 from weft_geo.datasets.verify import different_sizes

@@ -2,40 +2,37 @@
 
 Folders are understood by the words of their names, so that these, and mixtures of them, are all read:
 
-    train-images/ train-labels/ test-images/ test-labels/           authors' zips (EORSSD), also below a further folder
+    train-images/ train-labels/ test-images/ test-labels/           (EORSSD, ORSSD), also below a further folder
+    trainset/images/ trainset/gt/ testset/images/ testset/gt/       (ORSIs-4199)
     DUTS-TR/DUTS-TR-Image/ DUTS-TR/DUTS-TR-Mask/ …                  (DUTS)
     Train/Image/ Train/GT_Object/ Test/…                            (COD10K)
+    Images/Train/ Images/Test/ GT/                                  masks undivided (CAMO)
+    images/ labels/ train.txt test.txt                              divided by lists, or by one (EORSSD, Kvasir-SEG)
     TrainDataset/image/ TrainDataset/mask/ TestDataset/CVC-300/…    several sets in one tree (PraNet, SINet)
     images/training/ annotations/training/ images/validation/ …     mmsegmentation, and the research code
     images/ ground_truth_mask/                                      (ECSSD)
+    ETIS-LaribPolypDB/1.tif "Ground Truth"/p1.tif                   masks of other names (ETIS, CVC-ColonDB)
     a.jpg a.png b.jpg b.png …                                       pictures and masks side by side (PASCAL-S)
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weft_geo.datasets.catalogue import BENCHMARKS, HOLDOUT_EVERY, Benchmark
+from weft_geo.datasets.facts import HOLDOUT_EVERY, Benchmark
+from weft_geo.datasets.picture_folders import (
+    MASK_ENDINGS,
+    PICTURE_SUFFIXES,
+    Folder,
+    folders_of,
+    is_picture,
+    list_folders,
+    listed_stems,
+    stem_of,
+)
 from weft_geo.errors import DatasetError
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-_DEPTH = 6
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-
-_IMAGE_WORDS = {"image", "images", "img", "imgs", "im", "original", "originals", "picture", "pictures"}
-_MASK_WORDS = {
-    "gt", "gts", "mask", "masks", "truth", "groundtruth", "label", "labels", "annotation", "annotations", "ann",
-}  # fmt: skip
-_SPLIT_WORDS = {
-    "train": {"train", "training", "trainset", "traindataset", "tr", "trn"},
-    "test": {"test", "testing", "testset", "testdataset", "te", "val", "valid", "validation"},
-}
-_OTHER_MASKS = {"edge", "edges", "instance", "contour", "boundary", "skeleton"}
-_MASK_ENDINGS = re.compile(r"[-_ ](mask|gt|label|groundtruth|segmentation)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -84,17 +81,28 @@ def find_pairs(benchmark: Benchmark, root: str | Path, split: str) -> Found:
     if not base.is_dir():
         raise DatasetError(f"{root} is not a folder; give the one that holds {benchmark.title} ({benchmark.source})")
     published = split if "train" in benchmark.counts else "test"
-    folders = _folders_of(benchmark, list(_picture_folders(base)))
+    folders = folders_of(benchmark, list(list_folders(base)))
     chosen = [folder for folder in folders if folder.split == published]
-    if not chosen and published == "test":
-        chosen = [folder for folder in folders if folder.split is None]
-        if "train" in benchmark.counts and _count(chosen) not in benchmark.counts["test"]:
-            chosen = []
-    if not chosen:
-        raise DatasetError(_not_there(benchmark, base, published, folders))
-    found = _pair(chosen, benchmark.stems.get(published))
+    undivided = [folder for folder in folders if folder.split is None]
+    masks_of_all = False
+    found = Found([])
+    if chosen:
+        masks_of_all = not any(folder.holds_masks for folder in chosen)
+        if masks_of_all:
+            chosen += [folder for folder in undivided if folder.role == "mask"]
+        found = _pair(benchmark, chosen, published)
+    elif "train" in benchmark.counts and (listed := listed_stems(base, published)) is not None:
+        chosen, (stems, inside) = undivided, listed
+        found = _keep(_pair(benchmark, chosen, published), stems, inside)
+    elif published == "test":
+        chosen = undivided
+        found = _pair(benchmark, chosen, published)
+        if "train" in benchmark.counts and len(found.pairs) not in benchmark.counts["test"]:
+            raise DatasetError(_not_there(benchmark, base, published, folders))
     if not found.pairs and not (found.lone_images and found.lone_masks):
-        raise DatasetError(_not_there(benchmark, base, published, chosen))
+        raise DatasetError(_not_there(benchmark, base, published, chosen or folders))
+    if masks_of_all:
+        found = Found(found.pairs, found.lone_images)
     return found if split == published else _divide(found, split)
 
 
@@ -108,122 +116,70 @@ def pair_folders(images: str | Path, masks: str | Path) -> Found:
     for kind, path in (("pictures", Path(images)), ("masks", Path(masks))):
         if not path.is_dir():
             raise DatasetError(f"{path} is not a folder; expected one of {kind}")
-        files = sorted(file for file in path.rglob("*") if _is_picture(file))
+        files = sorted(file for file in path.rglob("*") if is_picture(file))
         if not files:
             known = ", ".join(PICTURE_SUFFIXES)
             raise DatasetError(f"{path} holds no {kind}; expected files of {known}, in it or below")
         sides.append(files)
-    return _match(*sides)
+    return _match(sides[0], {stem_of(mask): mask for mask in reversed(sides[1])})
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """A folder that holds pictures: its role ("image", "mask", "both" or None), its split, its files."""
-
-    path: Path
-    parts: tuple[str, ...]
-    role: str | None
-    split: str | None
-    files: tuple[Path, ...]
-
-
-def _picture_folders(base: Path) -> Iterator[_Folder]:
-    for place, inner, names in os.walk(base, followlinks=True):
-        path = Path(place)
-        parts = path.relative_to(base).parts
-        inner[:] = sorted(name for name in inner if not name.startswith((".", "__"))) if len(parts) < _DEPTH else []
-        files = tuple(path / name for name in sorted(names) if _is_picture(Path(name)))
-        if files:
-            yield _describe(path, parts, files)
-
-
-def _describe(path: Path, parts: tuple[str, ...], files: tuple[Path, ...]) -> _Folder:
-    role = split = None
-    for part in reversed(parts):
-        words = _words(part)
-        if role is None:
-            masks = words & _MASK_WORDS or any(word.endswith("gt") for word in words)
-            role = "mask" if masks else "image" if words & _IMAGE_WORDS else None
-            if role == "mask" and words & _OTHER_MASKS:
-                role = "other"
-        split = split or next((name for name, known in _SPLIT_WORDS.items() if words & known), None)
-    kinds = {file.suffix.lower() for file in files}
-    if role != "mask" and len(kinds) > 1 and _side_by_side(files):
-        role = "both"
-    return _Folder(path, parts, role, split, files)
-
-
-def _side_by_side(files: Iterable[Path]) -> bool:
-    stems: dict[str, int] = {}
-    for file in files:
-        stems[_stem(file)] = stems.get(_stem(file), 0) + 1
-    return sum(count == 2 for count in stems.values()) > len(stems) / 2
-
-
-def _words(name: str) -> set[str]:
-    words = {word.lower() for word in _WORD.findall(name)}
-    return words | {"".join(words)} | {name.lower()}
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _folders_of(benchmark: Benchmark, folders: list[_Folder]) -> list[_Folder]:
-    """Leave out the folders of other benchmarks; and whatever is nobody's, for a split that has folders of its own."""
-    owners = {_plain(alias): b.name for b in BENCHMARKS.values() for alias in (b.name, b.title, *b.aliases)}
-
-    def owner(folder: _Folder) -> str | None:
-        for part in reversed(folder.parts):
-            plain = _plain(part)
-            # The whole name, or its beginning: "DUT-OMRON-image", "ORSSD dataset", but not "EORSSD" for ORSSD.
-            named = [key for key in owners if plain == key or (plain.startswith(key) and len(key) > 3)]
-            if named:
-                return owners[max(named, key=len)]
-        return None
-
-    ours = [folder for folder in folders if owner(folder) == benchmark.name]
-    nobodys = [folder for folder in folders if owner(folder) is None]
-    covered = {folder.split for folder in ours}
-    return ours + [f for f in nobodys if not ours or (f.split is not None and f.split not in covered)]
-
-
-def _count(folders: list[_Folder]) -> int:
-    return sum(len(folder.files) for folder in folders if folder.role == "mask")
-
-
-def _pair(folders: list[_Folder], pattern: str | None) -> Found:
+def _pair(benchmark: Benchmark, folders: list[Folder], split: str) -> Found:
+    """Pair what is in folders; where none is said to hold pictures, those of unknown purpose do."""
     images: list[Path] = []
-    masks: list[Path] = []
+    masks: dict[str, Path] = {}
+    wanted = benchmark.stems.get(split, "")
+    unnamed = not any(folder.holds_images for folder in folders)
     for folder in folders:
-        files = [file for file in folder.files if pattern is None or re.match(pattern, _stem(file))]
-        if folder.role == "mask":
-            masks += files
-        elif folder.role == "both":
-            pictures = {".jpg", ".jpeg"} if any(f.suffix.lower() in (".jpg", ".jpeg") for f in files) else {".bmp"}
-            images += [f for f in files if f.suffix.lower() in pictures and not _MASK_ENDINGS.search(f.stem)]
-            masks += [f for f in files if f.suffix.lower() not in pictures or _MASK_ENDINGS.search(f.stem)]
-        elif folder.role == "image":
-            images += files
+        jpeg = any(file.suffix.lower() in (".jpg", ".jpeg") for file in folder.files)
+        for file in folder.files:
+            stem = stem_of(file)
+            if stem in benchmark.withdrawn:
+                continue
+            renamed = re.match(benchmark.mask_stems, stem) if benchmark.mask_stems else None
+            if renamed and (folder.role == "mask" or (unnamed and folder.role is None)):
+                masks.setdefault(renamed[1], file)
+            elif not re.match(wanted, stem):
+                continue
+            elif folder.role == "both":
+                picture = file.suffix.lower() in ((".jpg", ".jpeg") if jpeg else (".bmp",))
+                if picture and not MASK_ENDINGS.search(file.stem):
+                    images.append(file)
+                else:
+                    masks.setdefault(stem, file)
+            elif folder.role == "mask":
+                masks.setdefault(stem, file)
+            elif folder.role == "image" or (unnamed and folder.role is None):
+                images.append(file)
     return _match(images, masks)
 
 
-def _match(images: list[Path], masks: list[Path]) -> Found:
-    by_stem: dict[str, Path] = {}
-    for mask in masks:
-        by_stem.setdefault(_stem(mask), mask)
+def _match(images: list[Path], masks: dict[str, Path]) -> Found:
     pairs: dict[str, Pair] = {}
     lone = []
     for image in images:
-        stem = _stem(image)
-        if stem in by_stem:
-            pairs.setdefault(stem, Pair(image, by_stem[stem]))
+        stem = stem_of(image)
+        if stem in masks:
+            pairs.setdefault(stem, Pair(image, masks[stem]))
         else:
             lone.append(image)
     return Found(
         sorted(pairs.values(), key=lambda pair: _by_number(pair.name)),
         lone,
-        [mask for stem, mask in by_stem.items() if stem not in pairs],
+        [mask for stem, mask in masks.items() if stem not in pairs],
+    )
+
+
+def _keep(found: Found, stems: set[str], inside: bool) -> Found:
+    """Keep what is in a list, or what is not."""
+
+    def kept(path: Path) -> bool:
+        return (stem_of(path) in stems) == inside
+
+    return Found(
+        [pair for pair in found.pairs if kept(pair.image)],
+        [path for path in found.lone_images if kept(path)],
+        [path for path in found.lone_masks if kept(path)],
     )
 
 
@@ -238,15 +194,7 @@ def _by_number(name: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part)
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
-
-
-def _stem(path: Path) -> str:
-    return _MASK_ENDINGS.sub("", path.stem)
-
-
-def _not_there(benchmark: Benchmark, base: Path, split: str, folders: list[_Folder]) -> str:
+def _not_there(benchmark: Benchmark, base: Path, split: str, folders: list[Folder]) -> str:
     """What is on disk, before what to do."""
     zips = sorted(file.name for file in base.iterdir() if file.suffix.lower() in (".zip", ".rar", ".7z"))
     if not folders and zips:
@@ -256,22 +204,12 @@ def _not_there(benchmark: Benchmark, base: Path, split: str, folders: list[_Fold
             f"{base} holds no pictures of {benchmark.title}; download it from {benchmark.source} and give the folder "
             "that it was unpacked to"
         )
-    there = ", ".join(_shown(folder) for folder in folders[:4]) + (" …" if len(folders) > 4 else "")
+    there = ", ".join(folder.describe() for folder in folders[:4]) + (" …" if len(folders) > 4 else "")
     roles = {folder.role for folder in folders if folder.split == split}
     if roles == {"image"} or roles == {"mask"}:
         missing = "masks" if roles == {"image"} else "pictures"
         return f"{base} has no {missing} of {benchmark.title}'s {split} split; there are {there}"
     return (
-        f"{base} has no {split} split of {benchmark.title}; there are {there}. Expected folders such as "
-        f"{split}/images and {split}/masks, or images/{split}ing and annotations/{split}ing"
+        f"{base} has no {split} split of {benchmark.title}; there are {there}. Usual layout: {benchmark.layout}; "
+        f"also read are {split}/images and {split}/masks, or {split}.txt beside images and masks"
     )
-
-
-def _shown(folder: _Folder) -> str:
-    where = "/".join(folder.parts) or "the folder itself"
-    return f"{where} ({len(folder.files)} files)"
-
-
-def describe_counts(counts: Mapping[str, tuple[int, ...]]) -> str:
-    """`600 train, 200 test`."""
-    return ", ".join(f"{' or '.join(map(str, numbers))} {split}" for split, numbers in counts.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weft_geo.datasets.catalogue import Benchmark
+from weft_geo.datasets.facts import Benchmark
 from weft_geo.datasets.layouts import Pair, find_pairs
 from weft_geo.datasets.pictures import read_image, read_mask
 from weft_geo.errors import DatasetError
@@ -84,6 +85,7 @@ def verify_split(
         wanted = " or ".join(f"{number:,}" for number in expected)
         notes.append(
             f"{len(found.pairs):,} pairs, but {benchmark.title} was published with {wanted}; figures will differ"
+            + (f". {benchmark.editions[0].upper()}{benchmark.editions[1:]}" if benchmark.editions else "")
         )
     if not sizes:
         return SplitReport(split, len(found.pairs), problems=problems, notes=notes)
@@ -100,6 +102,22 @@ def verify_split(
         problems,
         notes,
     )
+
+
+def check_archives(benchmark: Benchmark, root: str | Path) -> list[str]:
+    """What is wrong with archives of the benchmark that still lie in its folder, where their MD5 is known."""
+    problems = []
+    for name, expected in benchmark.md5.items():
+        path = Path(root) / name
+        if path.is_file():
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "md5").hexdigest()
+            if found != expected:
+                problems.append(
+                    f"{path} has MD5 {found}, expected {expected}; it is damaged or another edition. "
+                    f"Fetch it again from {benchmark.source}"
+                )
+    return problems
 
 
 def check_pairs(pairs: Sequence[Pair], workers: int | None = None, progress: Progress | None = None) -> list[Checked]:
