@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from weft_geo.vector.crossings import find_crossings
 from weft_geo.vector.outline import (
     ACROSS,
     ALONG,
@@ -23,12 +24,12 @@ from weft_geo.vector.outline import (
     sum_runs,
 )
 from weft_geo.vector.strip import Strip
-from weft_geo.vector.subpixel import find_crossings
 
 Table = npt.NDArray[np.void]
 
-MARK = np.dtype([("component", "i8"), ("row", "i4"), ("col", "i4"), ("kind", "u1"), ("offset", "f4")])
-"""One mark of an outline: a corner, or (for sub-pixel outlines) a crossing, which alone has an offset."""
+MARK = np.dtype([("component", "i8"), ("row", "i4"), ("col", "i4"), ("kind", "u1"), ("offset", "f4"), ("loss", "f2")])
+"""One mark of an outline: a corner, or (for sub-pixel outlines) a crossing, which alone has an offset and a loss
+(`weft_geo.vector.crossings.find_crossings`)."""
 
 PART = np.dtype(
     [
@@ -72,7 +73,7 @@ def corner_marks(runs: Runs, held: int, upper: Ints, lower: Ints, component: Int
             marks["row"] = runs.row[index] + down
             marks["col"] = columns[index]
             marks["kind"] = kind | (END if side else 0)
-            marks["offset"] = 0
+            marks["offset"] = marks["loss"] = 0
             found.append(marks)
     return np.concatenate(found)
 
@@ -101,7 +102,7 @@ def crossing_marks(
     if strip.probability is not None and above.probability is not None:
         probability = np.concatenate([above.probability[:, -1:], strip.probability], axis=1)
     classes = np.concatenate([above.classes, strip.classes])
-    row, col, kind, offset = find_crossings(classes, probability, np.concatenate(invalid), threshold * strip.scale)
+    row, col, kind, offset, loss = find_crossings(classes, probability, np.concatenate(invalid), threshold, strip.scale)
     found = []
     for down, right in ((0, 0), (kind == ALONG, kind == ACROSS)):
         r, c = row - down, col - right
@@ -109,7 +110,7 @@ def crossing_marks(
         marks = np.empty(int(mine.sum()), dtype=MARK)
         marks["component"] = component[run_at(runs, r[mine] + (first_row - 1), c[mine])]
         marks["row"], marks["col"] = row[mine] + (first_row - 1), col[mine]
-        marks["kind"], marks["offset"] = kind[mine], offset[mine]
+        marks["kind"], marks["offset"], marks["loss"] = kind[mine], offset[mine], loss[mine]
         found.append(marks)
     return np.concatenate(found)
 
