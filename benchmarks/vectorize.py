@@ -1,6 +1,6 @@
 """Vectorising a raster of discs: weft-geo beside rasterio and a GeoDataFrame, and beside GDAL's own gdal_polygonize.py.
 
-    python benchmarks/vectorize.py [--size 4096] [--discs 4096] [--raster MASK] [--tile SIDE]
+    python benchmarks/vectorize.py [--size 4096] [--discs 4096] [--raster MASK] [--tile SIDE] [--sparse] [--rows ROWS]
 
 Each run is a process of its own; wall time and peak resident memory are printed, and their ratios. GDAL's own program
 runs from file to file where it is installed.
@@ -49,6 +49,27 @@ def draw_discs(path: Path, size: int, discs: int) -> None:
                     inside = np.hypot(rows - centre[i, j, 0], cols - centre[i, j, 1]) <= radius[i, j]
                     band[:, j * pitch : (j + 1) * pitch] = inside * np.uint8(255)
             target.write(band, 1, window=Window(0, i * pitch, size, len(band)))
+
+
+def draw_towns(path: Path, rows: int, cols: int, towns: int) -> None:
+    """A sparse mask: towns of 484 discs on 2,530 × 2,530 pixels, and no block in the file where there is none."""
+    import rasterio
+    from affine import Affine
+    from rasterio.windows import Window
+
+    rng = np.random.default_rng(1)
+    side, pitch = 22, 115
+    centre = np.arange(pitch)[:, None] - pitch / 2 + 0.5, np.arange(pitch)[None] - pitch / 2 + 0.5
+    profile: dict[str, Any] = {"driver": "GTiff", "count": 1, "height": rows, "width": cols, "dtype": "uint8"}
+    profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1}
+    profile |= {"sparse_ok": True, "crs": "EPSG:32636", "transform": Affine(0.3, 0, 500_000, 0, -0.3, 5_000_000)}
+    places = np.stack(np.meshgrid(np.arange(rows // 2560), np.arange(cols // 2560)), axis=-1).reshape(-1, 2) * 2560
+    with rasterio.open(path, "w", **profile) as target:
+        for top, left in rng.permutation(places)[:towns].tolist():
+            radius = rng.uniform(6, 45, (side, side))
+            discs = [[np.hypot(*centre) <= radius[i, j] for j in range(side)] for i in range(side)]
+            town = np.block(discs) * np.uint8(255)
+            target.write(town, 1, window=Window(left, top, side * pitch, side * pitch))
 
 
 def tile_mask(source: Path, path: Path, side: int) -> None:
@@ -108,6 +129,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=4096, help="side of the raster of discs, pixels")
     parser.add_argument("--discs", type=int, help="how many (default: one every 64 × 64 pixels)")
+    parser.add_argument("--sparse", action="store_true", help="a sparse mask of towns, 40 on 100,000 × 100,000 pixels")
+    parser.add_argument("--rows", type=int, help="rows of the sparse mask (default: as many as columns)")
     parser.add_argument("--raster", type=Path, help="a mask of your own in place of the discs")
     parser.add_argument("--tile", type=int, help="repeat that mask to fill a square of this side")
     parser.add_argument("--only", choices=RUNS, help="one of them")
@@ -117,8 +140,11 @@ def main() -> None:
         child(options.child[0], Path(options.child[1]), Path(options.child[2]))
         return
     with tempfile.TemporaryDirectory() as folder:
-        raster = options.raster or Path(folder) / "discs.tif"
-        if options.raster is None:
+        raster = options.raster or Path(folder) / "mask.tif"
+        if options.sparse:
+            rows = options.rows or options.size
+            draw_towns(raster, rows, options.size, max(1, round(40 * rows * options.size / 1e10)))
+        elif options.raster is None:
             draw_discs(raster, options.size, options.discs or (options.size // 64) ** 2)
         elif options.tile:
             raster = Path(folder) / "tiled.tif"

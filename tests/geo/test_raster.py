@@ -8,6 +8,7 @@ import rasterio
 import rasterio.shutil
 from affine import Affine
 from rasterio.enums import ColorInterp
+from rasterio.windows import Window
 
 from weft_geo.errors import CrsError, RasterError, RunError
 from weft_geo.geo.ground import Resampling
@@ -164,3 +165,30 @@ def test_opens_a_virtual_raster(make_raster: MakeRaster, tmp_path: Path) -> None
     rasterio.shutil.copy(path, tmp_path / "scene.vrt", driver="VRT")
     with open_raster(tmp_path / "scene.vrt") as raster, rasterio.open(path) as plain:
         np.testing.assert_array_equal(raster.read((1,), 0, 0, 64, 96)[0], plain.read(1))
+
+
+@pytest.mark.parametrize("interleave", ["band", "pixel"])
+def test_tells_which_blocks_a_sparse_file_holds(tmp_path: Path, interleave: str) -> None:
+    profile = {"driver": "GTiff", "count": 2, "height": 40, "width": 70, "dtype": "uint8", "interleave": interleave}
+    profile |= {
+        "tiled": True,
+        "blockxsize": 32,
+        "blockysize": 32,
+        "sparse_ok": True,
+        "transform": Affine(1, 0, 9, 0, -1, 9),
+    }
+    with rasterio.open(tmp_path / "sparse.tif", "w", **profile) as out:
+        out.write(np.ones((8, 6), np.uint8), 2, window=Window(64, 32, 6, 8))
+    with open_raster(tmp_path / "sparse.tif") as raster:
+        stored = raster.stored_blocks((1, 2))
+        assert stored is not None
+        assert stored.tolist() == [[False, False, False], [False, False, True]]
+        assert np.array_equal(raster.stored_blocks((1,)), stored & (interleave == "pixel"))
+
+
+def test_does_not_tell_of_blocks_where_the_file_may_have_others(make_raster: MakeRaster, tmp_path: Path) -> None:
+    with open_raster(make_raster(np.zeros((40, 70), np.uint8))) as raster:
+        assert raster.stored_blocks((1,)) is None
+    rasterio.shutil.copy(make_raster(np.zeros((40, 70), np.uint8)), tmp_path / "scene.vrt", driver="VRT")
+    with open_raster(tmp_path / "scene.vrt") as raster:
+        assert raster.stored_blocks((1,)) is None

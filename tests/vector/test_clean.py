@@ -135,6 +135,40 @@ def test_right_angles_for_a_turned_l(angle):
     assert iou > 0.97
 
 
+def angles(shape):
+    """At the corners of a polygon's shell, degrees modulo 90, within ±45."""
+    walls = np.diff(shapely.get_coordinates(shape.exterior), axis=0)
+    heading = np.degrees(np.arctan2(walls[:, 1], walls[:, 0]))
+    return (heading - np.roll(heading, 1) + 45) % 90 - 45
+
+
+def test_a_building_at_a_bend_keeps_both_its_directions():
+    wing = shapely.box(40, 60, 110, 90)
+    true = shapely.union_all([wing, shapely.affinity.rotate(shapely.box(98, 60, 170, 90), 30, origin=(110, 60))])
+    (shape,) = polygonize(draw_polygon(true), regularize=True).geometry
+    assert shapely.get_num_coordinates(shape) <= shapely.get_num_coordinates(true)
+    assert shape.intersection(true).area / shape.union(true).area > 0.97
+    off = np.abs(angles(shape))
+    assert (off < 0.01).sum() >= 4  # the ends of the wings
+    assert off.max() == pytest.approx(30, abs=1.5)
+
+
+@pytest.mark.parametrize("skew", [0.0, 0.04, 0.3])
+def test_a_plot_that_is_no_rectangle(skew):
+    """Within what the pixels can be blamed for, angles are made right; beyond, walls run as they do."""
+    true = shapely.Polygon([(50, 50), (120, 50), (120 + 60 * skew, 110), (50, 110)])
+    (shape,) = polygonize(draw_polygon(true), regularize=True).geometry
+    assert shapely.get_num_coordinates(shape) == 5
+    assert shape.intersection(true).area / shape.union(true).area > 0.97
+    assert (np.abs(angles(shape)).max() < 0.01) == (skew < 0.1)
+
+
+def test_small_round_things_stay_as_they_are():
+    for radius in (6, 9, 14, 20, 30):
+        mask = discs(80, 1, radius)
+        assert polygonize(mask, regularize=True).geometry[0].equals(polygonize(mask).geometry[0])
+
+
 def test_a_court_keeps_its_hole():
     outer = shapely.affinity.rotate(shapely.box(40, 40, 160, 160), 20)
     court = outer.difference(shapely.affinity.rotate(shapely.box(80, 80, 120, 120), 20))

@@ -121,7 +121,12 @@ def test_masks_of_real_scenes_give_back_their_polygons(real_data):
     for name in ("nepal_banepa/scene_01", "tanzania_zanzibar/scene_01"):
         truth = geopandas.read_file(real_data(f"buildings/{name}.geojson"))
         mask = real_data(f"buildings/{name}_mask.tif")
+        plain = polygonize(mask)
+        best = match_objects(plain, truth)
         for options in ({}, {"outline": "subpixel"}, {"simplify_m": 0.3}, {"regularize": True}):
-            scores = match_objects(polygonize(mask, **options), truth)
+            objects = polygonize(mask, **options)
+            scores = match_objects(objects, truth)
             assert scores.f1 > 0.95
-            assert scores.area_iou > 0.96
+            assert scores.area_iou > 0.98
+            assert scores.mean_iou > best.mean_iou - 0.005
+        assert objects.count_coordinates().sum() < 0.4 * plain.count_coordinates().sum()

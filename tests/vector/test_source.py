@@ -4,12 +4,16 @@ import json
 
 import geopandas
 import numpy as np
+import pandas.testing
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from rasterio.enums import ColorInterp
+from rasterio.windows import Window
 
 from weft_geo.errors import CrsError, InputError, RasterError
+from weft_geo.geo.raster import Raster
 from weft_geo.vector import VectorOptions, polygonize, vectorize_raster
 
 BLOCK = np.zeros((20, 30), np.uint8)
@@ -155,3 +159,34 @@ def test_refusals(make_raster, tmp_path):
     with pytest.raises(InputError, match="complex"):
         polygonize(np.zeros((5, 5), complex))
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+@pytest.mark.parametrize("bands", [1, 2])
+@pytest.mark.parametrize(("height", "rows"), [(100, 1), (100, 16), (100, 1000), (16, 1000)])
+def test_blocks_that_a_sparse_file_leaves_out(nodata, bands, height, rows, tmp_path, strip_rows, monkeypatch):
+    """Objects over, beside and across the edges of the stored blocks are those of the whole array."""
+    rng = np.random.default_rng(rows)
+    stored = rng.random((-(-height // 16), 9)) < 0.4
+    stored[2:4] = False
+    values = rng.integers(0, 256, (bands, height, 140)) * (rng.random((height, 140)) < 0.7)
+    values = (values * np.kron(stored, np.ones((16, 16)))[:height, :140]).astype(np.uint8)
+    profile = {"driver": "GTiff", "count": bands, "height": height, "width": 140, "dtype": "uint8", "nodata": nodata}
+    profile |= {"tiled": True, "blockxsize": 16, "blockysize": 16, "sparse_ok": True}
+    with rasterio.open(
+        tmp_path / "s.tif", "w", crs="EPSG:32633", transform=Affine(1, 0, 500, 0, -1, 900), **profile
+    ) as out:
+        for row, col in np.argwhere(stored):
+            block = values[:, 16 * row : 16 * row + 16, 16 * col : 16 * col + 16]
+            out.write(block, window=Window(16 * col, 16 * row, block.shape[2], block.shape[1]))
+    read = []
+    monkeypatch.setattr(Raster, "read", lambda self, *args, _read=Raster.read: read.append(args) or _read(self, *args))
+    strip_rows(rows, 140)
+    for outline in ("pixel", "subpixel"):
+        expected = polygonize(values, Affine(1, 0, 500, 0, -1, 900), "EPSG:32633", outline=outline)
+        read.clear()
+        objects = polygonize(tmp_path / "s.tif", outline=outline)
+        assert list(shapely.to_wkb(objects.geometry.array)) == list(shapely.to_wkb(expected.geometry.array))
+        pandas.testing.assert_frame_equal(objects.drop(columns="geometry"), expected.drop(columns="geometry"))
+        if (bands, nodata) == (2, 0):  # one band is read until it tells what its values mean
+            assert sum(tall * wide for *_, tall, wide in read) < height * 140

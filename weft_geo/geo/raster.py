@@ -18,7 +18,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import MaskFlags
+from rasterio.enums import Interleaving, MaskFlags
 from rasterio.enums import Resampling as Kernel
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
@@ -160,6 +160,29 @@ class Raster:
         if values is not None and self._may_hold_nan:
             valid &= np.isfinite(values).all(axis=0)
         return valid
+
+    def stored_blocks(self, bands: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """Which blocks the file holds; a sparse GeoTIFF leaves out those that are nodata, or 0 where it has none.
+
+        Args:
+            bands: 1-based band numbers; a block counts as stored if it is for one of them.
+
+        Returns:
+            ``[block rows, block columns]`` by `info.block_shape`, or None if the format does not tell.
+        """
+        high, wide = self.info.block_shape
+        # Only tiles: GDAL may show one long strip as many short ones, which have no place in the file of their own.
+        if self.info.driver != "GTiff" or wide >= self.info.width:
+            return None
+        rows, cols = -(-self.info.height // high), -(-self.info.width // wide)
+        # Interleaved by pixel, bands share their blocks.
+        asked = bands if self._dataset.interleaving == Interleaving.band else bands[:1]
+        stored = np.zeros((rows, cols), bool)
+        for row, col in np.ndindex(rows, cols):
+            # https://gdal.org/en/stable/drivers/raster/gtiff.html, metadata domain "TIFF": no offset, no block
+            item = f"BLOCK_OFFSET_{col}_{row}"
+            stored[row, col] = any(self._dataset.get_tag_item(item, "TIFF", band) for band in asked)
+        return stored
 
     def whole(self, bands: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Reads the whole raster, which must fit in memory: values ``[len(bands), H, W]`` and validity ``[H, W]``."""

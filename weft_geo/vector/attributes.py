@@ -84,7 +84,10 @@ def _outline(finished: Finished, shape: tuple[int, int], options: VectorOptions,
     if options.outline == "subpixel":
         crossings = marks[marks["kind"] >= ACROSS]
         join, meet = options.connectivity == 8, classes > 1
-        points, rings, owner = subpixel_rings(corners, crossings, finished.owner, shape, join, meet)
+        _, group, members = np.unique(finished.group, return_inverse=True, return_counts=True)
+        # Sub-pixel outlines of one class share no edges, even where two of them meet at a corner.
+        alone = (members[group] == 1) | (not meet)
+        points, rings, owner = subpixel_rings(corners, crossings, finished.owner, shape, join, meet, alone)
     else:
         row, col = corners["row"].astype(np.int64), corners["col"].astype(np.int64)
         rings = link_rings(corners["component"].astype(np.int64), row, col, corners["kind"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from weft_geo.vector.crossings import find_crossings
 from weft_geo.vector.outline import (
     ACROSS,
     ALONG,
@@ -23,12 +24,12 @@ from weft_geo.vector.outline import (
     sum_runs,
 )
 from weft_geo.vector.strip import Strip
-from weft_geo.vector.subpixel import find_crossings
 
 Table = npt.NDArray[np.void]
 
-MARK = np.dtype([("component", "i8"), ("row", "i4"), ("col", "i4"), ("kind", "u1"), ("offset", "f4")])
-"""One mark of an outline: a corner, or (for sub-pixel outlines) a crossing, which alone has an offset."""
+MARK = np.dtype([("component", "i8"), ("row", "i4"), ("col", "i4"), ("kind", "u1"), ("offset", "f4"), ("loss", "f2")])
+"""One mark of an outline: a corner, or (for sub-pixel outlines) a crossing, which alone has an offset and a loss
+(`weft_geo.vector.crossings.find_crossings`)."""
 
 PART = np.dtype(
     [
@@ -72,7 +73,7 @@ def corner_marks(runs: Runs, held: int, upper: Ints, lower: Ints, component: Int
             marks["row"] = runs.row[index] + down
             marks["col"] = columns[index]
             marks["kind"] = kind | (END if side else 0)
-            marks["offset"] = 0
+            marks["offset"] = marks["loss"] = 0
             found.append(marks)
     return np.concatenate(found)
 
@@ -95,27 +96,29 @@ def crossing_marks(
     """
     none = np.zeros_like(strip.classes, dtype=bool)
     if above is None:
-        above = Strip(np.zeros_like(strip.classes[:1]), None, strip.scale, ~none[:1], strip.probability)
+        above = Strip(np.zeros_like(strip.classes[:1]), None, strip.scale, ~none[:1], strip.probability, strip.columns)
+    above = above.on_columns(strip.columns)
     invalid = [part if known is None else known for part, known in ((none[:1], above.invalid), (none, strip.invalid))]
     probability = None
     if strip.probability is not None and above.probability is not None:
         probability = np.concatenate([above.probability[:, -1:], strip.probability], axis=1)
     classes = np.concatenate([above.classes, strip.classes])
-    row, col, kind, offset = find_crossings(classes, probability, np.concatenate(invalid), threshold * strip.scale)
+    row, col, kind, offset, loss = find_crossings(classes, probability, np.concatenate(invalid), threshold, strip.scale)
     found = []
     for down, right in ((0, 0), (kind == ALONG, kind == ACROSS)):
         r, c = row - down, col - right
         mine = classes[r, c] != 0
         marks = np.empty(int(mine.sum()), dtype=MARK)
-        marks["component"] = component[run_at(runs, r[mine] + (first_row - 1), c[mine])]
-        marks["row"], marks["col"] = row[mine] + (first_row - 1), col[mine]
-        marks["kind"], marks["offset"] = kind[mine], offset[mine]
+        place, beside = (some[mine] if strip.columns is None else strip.columns[some[mine]] for some in (col, c))
+        marks["component"] = component[run_at(runs, r[mine] + (first_row - 1), beside)]
+        marks["row"], marks["col"] = row[mine] + (first_row - 1), place
+        marks["kind"], marks["offset"], marks["loss"] = kind[mine], offset[mine], loss[mine]
         found.append(marks)
     return np.concatenate(found)
 
 
 def measure_parts(
-    strip: Strip, above_invalid: Bools, first_row: int, height: int, runs: Runs, held: int, component: Ints
+    strip: Strip, above_invalid: Bools, first_row: int, shape: tuple[int, int], runs: Runs, found: Runs, component: Ints
 ) -> Table:
     """One part for each component, those of the row above included (they may touch nodata below them).
 
@@ -123,15 +126,16 @@ def measure_parts(
         strip: the rows.
         above_invalid: bool [1, width] of the row above.
         first_row: row number of the strip's first row.
-        height: of the raster.
+        shape: (height, width) of the raster.
         runs: those of the row above, then those of the strip.
-        held: how many lie in the row above.
+        found: those of the strip, by the strip's own columns.
         component: [runs] component of each, numbered from 0.
 
     Returns:
         `PART` rows, in the order of the components.
     """
-    width = strip.classes.shape[1]
+    height, width = shape
+    held = len(runs) - len(found)
     fresh = runs.take(np.arange(held, len(runs)))
     n = int(component.max()) + 1 if len(component) else 0
     mine = component[held:]
@@ -144,12 +148,12 @@ def measure_parts(
     if strip.score is None:
         parts["total"], parts["best"] = parts["count"], 1.0
     else:
-        parts["total"] = np.bincount(mine, sum_runs(strip.score, fresh, first_row) / strip.scale, n)
-        np.maximum.at(parts["best"], mine, max_runs(strip.score, fresh, first_row) / strip.scale)
+        parts["total"] = np.bincount(mine, sum_runs(strip.score, found, first_row) / strip.scale, n)
+        np.maximum.at(parts["best"], mine, max_runs(strip.score, found, first_row) / strip.scale)
     rim = (fresh.start == 0) | (fresh.end == width) | (fresh.row == 0) | (fresh.row == height - 1)
     parts["edge"][mine[rim]] = True
-    invalid = np.zeros_like(strip.classes, dtype=bool) if strip.invalid is None else strip.invalid
-    if above_invalid.any() or invalid.any():
+    if above_invalid.any() or (strip.invalid is not None and strip.invalid.any()):
+        invalid = np.zeros_like(strip.classes, dtype=bool) if strip.invalid is None else strip.invalid
         rows = np.pad(np.concatenate([above_invalid, invalid]), 1)
         wide = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
         near = wide[:-2] | wide[1:-1] | wide[2:]

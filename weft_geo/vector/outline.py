@@ -47,6 +47,12 @@ class Runs:
         """The runs at some places."""
         return Runs(self.row[index], self.start[index], self.end[index], self.value[index])
 
+    def on(self, columns: Ints | None) -> Runs:
+        """The same runs on the raster, if they were found where only these of its columns are."""
+        if columns is None or not len(self):
+            return self
+        return Runs(self.row, columns[self.start], columns[self.end - 1] + 1, self.value)
+
     def after(self, first: Runs) -> Runs:
         """These runs behind some others."""
         return Runs(

@@ -1,13 +1,17 @@
 """Right angles for objects that have them, buildings above all.
 
-Each object is turned so that its dominant direction lies along the axes. Its outline is cut into straight stretches
-(Douglas and Peucker), each stretch becomes a horizontal or a vertical line at the mean place of the outline it stands
-for, short steps are merged away, and the crossings of neighbouring lines are the new corners. So walls lie in the
+An outline is cut into straight stretches (Douglas and Peucker). The direction of the long ones, modulo 90°, is the
+object's first; each stretch becomes a line in it or at a right angle to it, at the mean place of the outline it stands
+for. Short steps are merged away, and the crossings of neighbouring lines are the new corners. So walls lie in the
 middle of the stair-steps rather than on their outer or inner side, and areas stay.
 
-An object keeps its plain outline when it is not rectilinear in the first place (a circle), when the result is not
-valid, when it agrees with the plain outline by an IoU under 0.85, when it touches another object (they keep the edges
-they share), and when its new outline would overlap another object (see `weft_geo.vector.overlaps`).
+Not every building has one direction only: a house at the bend of a street, houses that stand wall to wall, a plot that
+is no rectangle. Walls that run otherwise, by more than the pixels can be blamed for, make a further direction with its
+own right angles. Forced into the first one they would cost area.
+
+An object keeps its plain outline when most of its walls run crookedly or it is round, when the result is not valid,
+when it agrees with the plain outline by an IoU under 0.85, when it touches another object (they keep the edges they
+share), and when its new outline would overlap another object (see `weft_geo.vector.overlaps`).
 """
 
 from __future__ import annotations
@@ -18,19 +22,24 @@ import numpy as np
 import shapely
 
 from weft_geo.vector.ground import Floats, Ground, lay, metric_frame
-from weft_geo.vector.outline import Bools
+from weft_geo.vector.outline import Bools, Ints
 from weft_geo.vector.polygons import MULTIPOLYGON, POLYGON, Polygons, Shapes
 
 LEAST_IOU = 0.85
-LEAST_ALIGNMENT = 0.5
-"""Length-weighted mean of exp(4iφ) over the straight stretches: 1 for right angles, 0 for a circle."""
+NEARLY, ROUGHLY = np.radians(4), np.radians(15)
+"""A wall nearly has a direction, and is given it; or roughly, which tells a building from a crooked thing."""
+LEAST_MAIN, LEAST_SHARE = 0.4, 0.03
+"""Shares of an outline's length: in roughly the first direction, and in a further one for it to be a direction."""
+MOST_ROUND = 0.88
+FARTHEST = 8.0
+"""How far from the old outline a new corner may lie, in tolerances."""
 
 
 @dataclass
 class _Line:
-    """A line along an axis of the turned frame: all points whose coordinate number `axis` is `at`."""
+    """All points at a distance `at` along a normal, that with the number `direction`."""
 
-    axis: int
+    direction: int
     at: float
     weight: float
 
@@ -82,20 +91,23 @@ def _is_sound(new: shapely.Geometry, plain: shapely.Geometry, ground: Ground) ->
 def _regular_polygon(polygon: shapely.Polygon, tolerance_m: float) -> shapely.Polygon | None:
     rings = [_open_ring(ring) for ring in shapely.get_rings(polygon)]
     corners = [_straight_stretches(ring, tolerance_m) for ring in rings]
-    angle, alignment = _dominant_direction(rings, corners)
-    if alignment < LEAST_ALIGNMENT:
+    walls = np.vstack([np.diff(ring[[*cuts, cuts[0]]], axis=0) for ring, cuts in zip(rings, corners, strict=True)])
+    normals, direction = _directions(walls, tolerance_m)
+    if not len(normals) or _roundness(rings[0][corners[0]]) > MOST_ROUND:
         return None
     origin = rings[0].mean(axis=0)
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[cos, -sin], [sin, cos]])
-    new = []
+    new, done = [], 0
     for ring, cuts in zip(rings, corners, strict=True):
-        square = _cross(_merge_steps(_lines(lay(ring - origin, turn.T), cuts), tolerance_m))
-        if square is None:
+        lines = _lines(ring - origin, cuts, direction[done : done + len(cuts)], normals)
+        done += len(cuts)
+        corner = _merge_steps(lines, normals, tolerance_m)
+        if corner is None:
             return None
-        new.append(lay(square, turn) + origin)
+        new.append(corner + origin)
     result = shapely.Polygon(new[0], new[1:])
-    return result if shapely.is_valid(result) else None
+    # Two directions that differ little may cross far from where the walls meet.
+    spike = shapely.distance(shapely.points(np.vstack(new)), shapely.boundary(polygon)).max()
+    return result if spike <= FARTHEST * tolerance_m and shapely.is_valid(result) else None
 
 
 def _open_ring(ring: shapely.LinearRing) -> Floats:
@@ -125,65 +137,109 @@ def _straight_stretches(ring: Floats, tolerance_m: float) -> list[int]:
     return sorted(kept)
 
 
-def _dominant_direction(rings: list[Floats], corners: list[list[int]]) -> tuple[float, float]:
-    """Angle of the walls modulo 90°, radians, and how far the outline keeps to it, 0…1."""
-    walls = np.vstack([np.diff(ring[[*cuts, cuts[0]]], axis=0) for ring, cuts in zip(rings, corners, strict=True)])
+def _directions(walls: Floats, tolerance_m: float) -> tuple[Floats, Ints]:
+    """The directions of an object's walls.
+
+    Args:
+        walls: [n, 2] straight stretches of the outline, as steps.
+        tolerance_m: how far an outline may stray from a straight wall.
+
+    Returns:
+        [2 m, 2] unit normals: of each direction, and of that at a right angle to it. [n] which of them each wall
+        takes. No directions at all if the first is not that of most walls.
+    """
     length = np.hypot(*walls.T)
-    phase = np.exp(4j * np.arctan2(walls[:, 1], walls[:, 0]))
-    # Squared lengths: the direction is that of the long walls, which are the best known.
-    angle = np.angle((length**2 * phase).sum()) / 4
-    return float(angle), float(np.real((length * phase).sum() * np.exp(-4j * angle)) / length.sum())
+    angle = np.arctan2(walls[:, 1], walls[:, 0])
+    main = [_strongest(angle, length)]
+    away = _away(angle, main[0])
+    if length[np.abs(away) <= ROUGHLY].sum() < LEAST_MAIN * length.sum():
+        return np.zeros((0, 2)), np.zeros(0, dtype=np.int64)
+    family = np.zeros(len(walls), dtype=np.int64)
+    while True:
+        oblique = (np.abs(away) > NEARLY) & (length * np.abs(np.sin(away)) > 1.5 * tolerance_m)
+        if not oblique.any():
+            break
+        found = _strongest(angle[oblique], length[oblique])
+        joins = oblique & (np.abs(_away(angle, found)) <= NEARLY)
+        if length[joins].sum() < LEAST_SHARE * length.sum():
+            break
+        family[joins], away[joins] = len(main), _away(angle, found)[joins]
+        main.append(found)
+    turned = np.array(main)
+    axis = np.rint((angle - away - turned[family]) / (np.pi / 2)).astype(np.int64) % 2
+    facing = turned[:, None] + np.array([np.pi / 2, 0.0])
+    return np.stack([np.cos(facing), np.sin(facing)], axis=-1).reshape(-1, 2), 2 * family + axis
 
 
-def _lines(ring: Floats, cuts: list[int]) -> list[_Line]:
-    """One line for each straight stretch of a ring that is turned along the axes."""
+def _roundness(shell: Floats) -> float:
+    """Area over that of a circle of the same length: 1 for a circle, 0.91 for a hexagon, 0.79 for a square."""
+    after = np.roll(shell, -1, axis=0)
+    area = abs(float((shell[:, 0] * after[:, 1] - shell[:, 1] * after[:, 0]).sum())) / 2
+    return 4 * np.pi * area / float(np.hypot(*(after - shell).T).sum()) ** 2
+
+
+def _away(angle: Floats, main: Floats | float) -> Floats:
+    """Angles from the nearest of a direction and those at right angles to it, radians within ±π/4."""
+    return np.asarray((angle - main + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+
+
+def _strongest(angle: Floats, length: Floats) -> float:
+    """The direction, modulo 90°, that most walls nearly have, by squared lengths: long walls are the best known."""
+    away = _away(angle[:, None], angle[None])
+    near = np.abs(away) <= NEARLY
+    best = int((near * length[:, None] ** 2).sum(axis=0).argmax())
+    return float(angle[best] + np.average(away[:, best], weights=near[:, best] * length**2))
+
+
+def _lines(ring: Floats, cuts: list[int], direction: Ints, normals: Floats) -> list[_Line]:
+    """One line for each straight stretch of a ring."""
     lines: list[_Line] = []
     closed = np.vstack([ring, ring[:1]])
-    for begin, end in zip(cuts, [*cuts[1:], len(ring)], strict=True):
+    for begin, end, facing in zip(cuts, [*cuts[1:], len(ring)], direction.tolist(), strict=True):
         chain = closed[begin : end + 1]
-        steps = np.diff(chain, axis=0)
-        weight = np.hypot(*steps.T)
-        span = np.abs(chain[-1] - chain[0])
-        axis = int(span[0] > span[1])  # a horizontal line holds its y
-        at = float((weight * (chain[:-1, axis] + chain[1:, axis])).sum() / 2 / max(weight.sum(), 1e-12))
-        lines.append(_Line(axis, at, float(span.max())))
+        weight = np.hypot(*np.diff(chain, axis=0).T)
+        away = chain @ normals[facing]
+        at = float((weight * (away[:-1] + away[1:])).sum() / 2 / max(weight.sum(), 1e-12))
+        lines.append(_Line(facing, at, float(np.hypot(*(chain[-1] - chain[0])))))
     return lines
 
 
-def _merge_steps(lines: list[_Line], tolerance_m: float) -> list[_Line]:
-    """Alternating lines, with steps shorter than the tolerance taken out, the shortest first."""
+def _merge_steps(lines: list[_Line], normals: Floats, tolerance_m: float) -> Floats | None:
+    """Corners of the ring that some lines make when steps shorter than the tolerance are taken out, shortest first."""
+    lines = _merge_parallel(lines)
+    while len(lines) >= 3:
+        corners = _cross(lines, normals)
+        length = np.hypot(*(corners - np.roll(corners, 1, axis=0)).T)
+        shortest = int(length.argmin())
+        if length[shortest] >= tolerance_m or len(lines) == (4 if len(normals) == 2 else 3):
+            return corners
+        lines = _merge_parallel(lines[:shortest] + lines[shortest + 1 :])
+    return None
+
+
+def _merge_parallel(lines: list[_Line]) -> list[_Line]:
+    """Neighbouring lines of one direction as one."""
     merged: list[_Line] = []
     for line in lines:
-        if merged and merged[-1].axis == line.axis:
+        if merged and merged[-1].direction == line.direction:
             merged[-1] = _mean(merged[-1], line)
         else:
             merged.append(line)
-    while len(merged) > 1 and merged[0].axis == merged[-1].axis:
+    while len(merged) > 1 and merged[0].direction == merged[-1].direction:
         merged[0] = _mean(merged[0], merged.pop())
-    while len(merged) > 4:
-        n = len(merged)
-        length = [abs(merged[k - 1].at - merged[(k + 1) % n].at) for k in range(n)]
-        shortest = int(np.argmin(length))
-        if length[shortest] >= tolerance_m:
-            break
-        merged = merged[shortest:] + merged[:shortest]
-        merged = [*merged[2:-1], _mean(merged[-1], merged[1])]
-        # The joined line now stands last; its neighbours are of the other axis on both sides.
     return merged
 
 
 def _mean(one: _Line, other: _Line) -> _Line:
     weight = one.weight + other.weight
     at = (one.at * one.weight + other.at * other.weight) / max(weight, 1e-12)
-    return _Line(one.axis, at, weight)
+    return _Line(one.direction, at, weight)
 
 
-def _cross(lines: list[_Line]) -> Floats | None:
-    """The crossings of neighbouring lines, or None where they make no ring."""
-    if len(lines) < 4 or len(lines) % 2:
-        return None
-    points = np.empty((len(lines), 2))
-    for k, line in enumerate(lines):
-        following = lines[(k + 1) % len(lines)]
-        points[k, line.axis], points[k, following.axis] = line.at, following.at
-    return points
+def _cross(lines: list[_Line], normals: Floats) -> Floats:
+    """[n, 2] where each line crosses the next."""
+    normal = normals[[line.direction for line in lines]]
+    at = np.array([line.at for line in lines])
+    (a, b), (c, d), later = normal.T, np.roll(normal, -1, axis=0).T, np.roll(at, -1)
+    crossing = np.column_stack([at * d - later * b, a * later - c * at])
+    return np.asarray(crossing / (a * d - b * c)[:, None])

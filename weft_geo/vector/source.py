@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,15 +25,17 @@ import numpy.typing as npt
 
 from weft_geo.errors import InputError, RasterError
 from weft_geo.geo.raster import Raster
-from weft_geo.vector.outline import Bools
+from weft_geo.vector.outline import Bools, Ints
+from weft_geo.vector.row_reader import RowReader
 from weft_geo.vector.strip import Strip
 
 MAX_CLASS_GUESSED = 31
 LOT_PIXELS = 1 << 21
 
 Values = npt.NDArray[Any]
-Reader = Callable[[int, int], tuple[Values, Bools | None]]
-"""(first row, rows) → values [bands, rows, width] and their validity [rows, width]."""
+Reader = Callable[[int, int], tuple[Values, Bools | None, Ints | None]]
+"""(first row, rows) → values [bands, rows, width], their validity [rows, width], and the columns they are of, if some
+are left out (`Strip.columns`)."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ class Source:
         tops = (int(some.max()) for some in values) if values.dtype.kind in "iu" else ()
         meaning = find_meaning("the array", values.dtype, len(values), {}, None, classes, tops)
 
-        def read(top: int, rows: int) -> tuple[Values, Bools | None]:
+        def read(top: int, rows: int) -> tuple[Values, Bools | None, Ints | None]:
             some = values[:, top : top + rows]
-            return some, np.asarray(np.isfinite(some).all(axis=0)) if some.dtype.kind == "f" else None
+            return some, np.asarray(np.isfinite(some).all(axis=0)) if some.dtype.kind == "f" else None, None
 
         width = values.shape[2]
         return cls("the array", (values.shape[1], width), meaning, read, max(1, LOT_PIXELS // width))
@@ -116,30 +118,22 @@ class Source:
         block = info.block_shape[0]
         rows = max(block, LOT_PIXELS // max(info.width, 1) // block * block)
 
-        def read(top: int, height: int) -> tuple[Values, Bools | None]:
-            values = raster.read(bands, top, 0, height, info.width)
-            if background_is_nodata:
-                return values, None
-            return values, raster.valid(top, 0, height, info.width, values)
-
-        background_is_nodata = False
+        read = RowReader(raster, bands)
 
         def tops() -> Iterator[int]:
             for top in range(0, info.height, rows):
-                values, valid = read(top, min(rows, info.height - top))
+                values, valid, _ = read(top, min(rows, info.height - top))
                 yield int((values if valid is None or valid.all() else values[:, valid]).max(initial=0))
 
-        dtype = np.dtype(info.dtype)
         meaning = find_meaning(
             info.name,
-            dtype,
+            np.dtype(info.dtype),
             len(bands),
             tags or {},
             [descriptions[k - 1] for k in bands if k <= len(descriptions)],
             classes,
             tops(),
         )
-        background_is_nodata = info.nodata == 0 and dtype.kind in "iub" and not info.masked
         return cls(info.name, (info.height, info.width), meaning, read, rows)
 
     def strips(self, threshold: float) -> Iterator[Strip]:
@@ -148,17 +142,18 @@ class Source:
         Raises:
             InputError: a value is out of the range that its meaning allows.
         """
-        height, width = self.shape
-        lot = max(1, LOT_PIXELS // width)
+        height = self.shape[0]
         for top in range(0, height, self.rows):
-            values, valid = self._read(top, min(self.rows, height - top))
+            values, valid, columns = self._read(top, min(self.rows, height - top))
+            lot = LOT_PIXELS // max(values.shape[2], 1) or 1
             # Rows of blocks may be many; a lot of them at a time keeps what is made of them in the processor's cache.
             for begin in range(0, values.shape[1], lot):
                 some = None if valid is None else valid[begin : begin + lot]
                 if self.meaning.kind == "classes":
-                    yield self._class_strip(values[0, begin : begin + lot], some)
+                    strip = self._class_strip(values[0, begin : begin + lot], some)
                 else:
-                    yield self._probability_strip(values[:, begin : begin + lot], some, threshold)
+                    strip = self._probability_strip(values[:, begin : begin + lot], some, threshold)
+                yield strip if columns is None else replace(strip, columns=columns)
 
     def _class_strip(self, values: Values, valid: Bools | None) -> Strip:
         if values.dtype != np.bool_ and self._beyond(values, valid):
@@ -171,7 +166,7 @@ class Source:
 
     def _beyond(self, values: Values, valid: Bools | None) -> bool:
         most = len(self.meaning.names)
-        if values.min() >= 0 and values.max() <= most:
+        if values.min(initial=0) >= 0 and values.max(initial=0) <= most:
             return False
         known = values if valid is None else values[valid]
         return bool(((known < 0) | (known > most)).any())

@@ -69,13 +69,14 @@ class Stitcher:
         first_row, last = self.rows, self.rows + len(strip.classes) == self.height
         self.rows += len(strip.classes)
         held = len(self._runs)
-        fresh = find_runs(strip.classes, first_row)
-        runs = fresh.after(self._runs)
+        found = find_runs(strip.classes, first_row)
+        runs = found.on(strip.columns).after(self._runs)
         upper, lower = touching(runs, self.width, int(self.connectivity == 8 or self.grouped))
         component, owner, unit = self._label(runs, upper, lower)
         open_runs = np.zeros(len(runs), dtype=bool) if last else runs.row == self.rows - 1
 
-        parts = measure_parts(strip, self._invalid, first_row, self.height, runs, held, component)
+        shape = (self.height, self.width)
+        parts = measure_parts(strip, self._invalid, first_row, shape, runs, found, component)
         marks = corner_marks(runs, held, upper, lower, component, open_runs)
         if self.threshold is not None:
             crossings = crossing_marks(strip, self._above, first_row, runs, component, self.threshold)

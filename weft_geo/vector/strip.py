@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from weft_geo.vector.outline import Bools
+from weft_geo.vector.outline import Bools, Ints
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class Strip:
         scale: what `score` is divided by to lie in [0, 1].
         invalid: bool [rows, width] pixels without data, or None where all have some.
         probability: [K, rows, width] in the unit of `scale`, needed for sub-pixel outlines; None puts them halfway.
+        columns: [width] the raster's column of each column here, ascending, where some are left out; those are
+            background here and in the row above, and so is one column at least on either side of each gap. None: all
+            are here.
     """
 
     classes: npt.NDArray[np.uint8]
@@ -28,6 +32,7 @@ class Strip:
     scale: float = 1.0
     invalid: Bools | None = None
     probability: npt.NDArray[np.generic] | None = None
+    columns: Ints | None = None
 
     def rows(self, some: slice) -> Strip:
         """Some of the rows."""
@@ -37,6 +42,7 @@ class Strip:
             self.scale,
             None if self.invalid is None else self.invalid[some],
             None if self.probability is None else self.probability[:, some],
+            self.columns,
         )
 
     def copy(self) -> Strip:
@@ -47,7 +53,25 @@ class Strip:
             self.scale,
             None if self.invalid is None else self.invalid.copy(),
             None if self.probability is None else self.probability.copy(),
+            self.columns,
         )
+
+    def on_columns(self, columns: Ints | None) -> Strip:
+        """The same strip on other columns of the raster; those that are left out are background, and valid."""
+        if self.columns is None or columns is None or np.array_equal(self.columns, columns):
+            return self
+        at = np.searchsorted(columns, self.columns)
+        known = at < len(columns)
+        known[known] = columns[at[known]] == self.columns[known]
+
+        def move(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            moved = np.zeros((*values.shape[:-1], len(columns)), values.dtype)
+            moved[..., at[known]] = values[..., known]
+            return moved
+
+        parts = (self.score, self.invalid, self.probability)
+        score, invalid, probability = (None if part is None else move(part) for part in parts)
+        return Strip(move(self.classes), score, self.scale, invalid, probability, columns)
 
 
 def join_strips(strips: Sequence[Strip]) -> Strip:

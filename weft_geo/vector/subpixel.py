@@ -1,14 +1,19 @@
 """Sub-pixel outlines: marching squares at the threshold, object by object and strip by strip.
 
 Every unit edge of a pixel outline parts two pixel centres, and the line between them crosses the threshold exactly
-once; interpolated linearly, that crossing is the vertex that marching squares puts there (Lorensen and Cline 1987, in
-two dimensions). So the sub-pixel outline is the pixel outline with each unit edge replaced by its crossing, and it
-inherits its topology: as many objects, the same holes, none lost, none merged.
+once (`weft_geo.vector.crossings`); that crossing is the vertex that marching squares puts there (Lorensen and Cline
+1987, in two dimensions). So the sub-pixel outline is the pixel outline with each unit edge replaced by its crossing,
+and it inherits its topology: as many objects, the same holes, none lost, none merged.
 
-Differs from contourpy in three places, where it has to: pixels that meet at a corner alone are joined or apart as the
-connectivity says (marching squares decides by the mean); the outline follows the raster's rim and the edge of nodata
-instead of ending there; and where three or more classes meet, all outlines pass through the common corner, so that
-neighbours share their edges.
+Chords cut corners off: a ring of marching squares is too small, and by about the same area whatever its size and
+shape, since what it loses goes by how far it turns in all (half a pixel for a mask, two thirds of one for a smooth
+probability). It gets that back: it is moved outwards by a small part of a pixel, the same all the way round, so that
+straight walls stay straight. The outline of a mask then has the area of its pixels exactly.
+
+Differs from contourpy in four places, where it has to: that move; pixels that meet at a corner alone are joined or
+apart as the connectivity says (marching squares decides by the mean); the outline follows the raster's rim and the edge
+of nodata instead of ending there; and where three or more classes meet, all outlines pass through the common corner,
+so that neighbours share their edges.
 """
 
 from __future__ import annotations
@@ -16,61 +21,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from weft_geo.vector.outline import ACROSS, ALONG, Bools, Ints, connected
+from weft_geo.vector.crossings import NEAREST
+from weft_geo.vector.outline import ACROSS, Bools, Ints, connected
 from weft_geo.vector.rings import Floats, Rings, following, link_rings, preceding
 
-NEAREST = 0.499
-"""Crossings stay this close to the middle between two pixel centres at most, so that no two of them coincide, also when
-they are rounded (`weft_geo.vector.ground.DRAWN_SHARE`)."""
-
-
-def find_crossings(
-    classes: npt.NDArray[np.uint8],
-    probability: npt.NDArray[np.generic] | None,
-    invalid: Bools,
-    threshold: float,
-) -> tuple[Ints, Ints, npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Where the outline crosses between neighbouring pixels of different class.
-
-    Args:
-        classes: uint8 [rows, width]; the first row is the one above the strip and has no crossings of its own.
-        probability: [K, rows, width], or None where the classes are all that is known: then halfway.
-        invalid: bool [rows, width]; no crossings next to these, the outline keeps to the pixel edge.
-        threshold: in the unit of the probabilities.
-
-    Returns:
-        [n] row, [n] column, [n] `ACROSS` (an edge on the left of pixel row, column) or `ALONG` (on top of it), and
-        [n] offset of the crossing from the edge in pixels, rightwards or downwards, within ±0.499.
-    """
-    found = []
-    for kind, step in ((ACROSS, (0, 1)), (ALONG, (1, 0))):
-        dr, dc = step
-        here = (slice(1, None), slice(dc, None))
-        before = (slice(1 - dr, classes.shape[0] - dr), slice(0, classes.shape[1] - dc))
-        differ = (classes[here] != classes[before]) & ~(invalid[here] | invalid[before])
-        row, col = np.nonzero(differ)
-        row, col = row + 1, col + dc
-        offset = np.zeros(len(row), dtype=np.float32)
-        if probability is not None and len(row):
-            first, second = classes[row - dr, col - dc], classes[row, col]
-            rise = [
-                _level(probability, first, r, c, threshold) - _level(probability, second, r, c, threshold)
-                for r, c in ((row - dr, col - dc), (row, col))
-            ]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                share = rise[0] / (rise[0] - rise[1])
-            offset = np.clip(np.nan_to_num(share, nan=0.5) - 0.5, -NEAREST, NEAREST).astype(np.float32)
-        found.append((row, col, np.full(len(row), kind, dtype=np.uint8), offset))
-    row, col, kinds, offset = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    return row, col, kinds, offset
-
-
-def _level(
-    probability: npt.NDArray[np.generic], of: npt.NDArray[np.uint8], row: Ints, col: Ints, threshold: float
-) -> Floats:
-    """Probability of a class at some pixels; the background stands at the threshold."""
-    values = probability[np.maximum(of, 1) - 1, row, col].astype(np.float64)
-    return np.where(of == 0, threshold, values)
+FINE = 2.0**20
+"""Parts of a pixel in which areas are summed and moves are made. Sums of integers do not depend on where a ring begins,
+so outlines do not depend on the strips; and points on a straight line stay on one to the last bit."""
 
 
 def subpixel_rings(
@@ -80,6 +37,7 @@ def subpixel_rings(
     shape: tuple[int, int],
     join: bool,
     meet: bool,
+    alone: Bools,
 ) -> tuple[Floats, Rings, Ints]:
     """Sub-pixel outlines of whole objects (and, with several classes, of whole groups of touching ones).
 
@@ -90,6 +48,7 @@ def subpixel_rings(
         shape: (height, width) of the raster.
         join: components of an object that meet at a corner are one polygon.
         meet: let the outlines of three or more classes pass through their common corner.
+        alone: [objects] which touch no other; those that do keep the edges they share where they are.
 
     Returns:
         [n, 2] points (column, row), the rings with offsets into those points, and [rings] the object of each.
@@ -119,13 +78,18 @@ def subpixel_rings(
     known, where = np.unique(
         (crossing_row * pitch + crossing_col) * 2 + (crossings["kind"] - ACROSS), return_index=True
     )
-    offset, soft = _look_up(known, crossings["offset"][where], (low[:, 1] * pitch + low[:, 0]) * 2 + ~across)
+    wanted = (low[:, 1] * pitch + low[:, 0]) * 2 + ~across
+    offset, soft = _look_up(known, crossings["offset"][where], wanted)
+    loss, _ = _look_up(known, crossings["loss"][where], wanted)
+    turn = step[before, 0] * step[:, 1] - step[before, 1] * step[:, 0]
+    lost = np.where(soft & soft[before], loss + loss[before], 0.0)
+    free = soft & np.repeat(alone[of_label[rings.component]], np.diff(ring_start))
+    offset = _with_area_back(offset, corner, step, turn, lost, free, ring_start)
     shift = offset[:, None] * np.column_stack([across, ~across])
     points = corner + step / 2 + shift
 
     here = corner[:, 1] * pitch + corner[:, 0]
     single = ~_among(here, doubled)
-    turn = step[before, 0] * step[:, 1] - step[before, 1] * step[:, 0]
     angular = single & ~soft & ~soft[before] & (turn != 0)
     rim = single & (soft != soft[before])
     if meet:
@@ -147,6 +111,37 @@ def subpixel_rings(
         out, begin = _without_straight(out, begin)
     placed = Rings(rings.points, begin, rings.component, rings.area_px)
     return out, placed, of_label[rings.component]
+
+
+def _with_area_back(
+    offset: Floats, corner: Ints, step: Ints, turn: Ints, lost: Floats, free: Bools, ring_start: Ints
+) -> Floats:
+    """Offsets of the crossings with every ring moved outwards by what its chords have cut off.
+
+    Args:
+        offset: [n] of the crossing on each pixel edge.
+        corner: [n, 2] where the edge begins.
+        step: [n, 2] the edge.
+        turn: [n] at its beginning, 1 where the outline is convex and −1 where it is concave.
+        lost: [n] area that the chord over a turn cuts off (or adds, where concave), square pixels.
+        free: [n] the crossing may move.
+        ring_start: [rings + 1] first edge of each ring.
+
+    Returns:
+        [n] offsets. A move by d adds Σ gain · d + Σ turn · d² / 2 to a ring's area, of which d follows.
+    """
+    across = step[:, 0] == 0
+    points = corner + step / 2 + offset[:, None] * np.column_stack([across, ~across])
+    span = points[following(ring_start)] - points[preceding(ring_start)]
+    gain = np.where(free, (span * step).sum(axis=1) / 2, 0.0)
+    gains, losses, turns = (
+        np.add.reduceat(np.rint(some * FINE).astype(np.int64), ring_start[:-1]) / FINE
+        for some in (gain, turn * lost, turn * (lost > 0))
+    )
+    move = 2 * losses / np.maximum(gains + np.sqrt(np.maximum(gains**2 + 2 * turns * losses, 0.0)), 1 / FINE)
+    move = np.repeat(np.rint(move * FINE) / FINE, np.diff(ring_start))
+    outward = np.where(across, step[:, 1], -step[:, 0])
+    return np.where(free, np.clip(offset + move * outward, -NEAREST, NEAREST), offset)
 
 
 def _without_straight(points: Floats, begin: Ints) -> tuple[Floats, Ints]:

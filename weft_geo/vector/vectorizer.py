@@ -75,20 +75,20 @@ class Vectorizer:
         Raises:
             InputError: there are more rows than were announced.
         """
-        height, width = self.shape
+        height, width = self.shape[0], strip.classes.shape[1]
         if self.options.outline == "pixel":
             strip = replace(strip, probability=None)
         self._rows += len(strip.classes)
         if self._rows > height:
             raise InputError(f"{self._rows} rows came and {height} were announced; check the height of the raster")
-        if len(strip.classes) * width < LEAST_LOT_PIXELS:
+        if len(strip.classes) * width < LEAST_LOT_PIXELS and strip.columns is None:
             self._waiting.append(strip.copy())
             if sum(len(some.classes) for some in self._waiting) * width < LEAST_LOT_PIXELS and self._rows < height:
                 return
             strip, self._waiting = join_strips(self._waiting), []
         elif self._waiting:
             strip, self._waiting = join_strips([*self._waiting, strip]), []
-        lot = max(1, LOT_PIXELS // width)
+        lot = LOT_PIXELS // max(width, 1) or 1
         for begin in range(0, len(strip.classes), lot):
             self._work(strip.rows(slice(begin, begin + lot)))
 
