@@ -22,14 +22,11 @@ import numpy as np
 import shapely
 
 from weft_geo.vector.ground import Floats, Ground, lay, metric_frame
-from weft_geo.vector.outline import Bools, Ints
+from weft_geo.vector.outline import Bools
 from weft_geo.vector.polygons import MULTIPOLYGON, POLYGON, Polygons, Shapes
+from weft_geo.vector.walls import find_directions, fit_walls, open_ring, roundness, straight_stretches
 
 LEAST_IOU = 0.85
-NEARLY, ROUGHLY = np.radians(4), np.radians(15)
-"""A wall nearly has a direction, and is given it; or roughly, which tells a building from a crooked thing."""
-LEAST_MAIN, LEAST_SHARE = 0.4, 0.03
-"""Shares of an outline's length: in roughly the first direction, and in a further one for it to be a direction."""
 MOST_ROUND = 0.88
 FARTHEST = 8.0
 """How far from the old outline a new corner may lie, in tolerances."""
@@ -89,119 +86,26 @@ def _is_sound(new: shapely.Geometry, plain: shapely.Geometry, ground: Ground) ->
 
 
 def _regular_polygon(polygon: shapely.Polygon, tolerance_m: float) -> shapely.Polygon | None:
-    rings = [_open_ring(ring) for ring in shapely.get_rings(polygon)]
-    corners = [_straight_stretches(ring, tolerance_m) for ring in rings]
-    walls = np.vstack([np.diff(ring[[*cuts, cuts[0]]], axis=0) for ring, cuts in zip(rings, corners, strict=True)])
-    normals, direction = _directions(walls, tolerance_m)
-    if not len(normals) or _roundness(rings[0][corners[0]]) > MOST_ROUND:
-        return None
+    rings = [open_ring(ring) for ring in shapely.get_rings(polygon)]
     origin = rings[0].mean(axis=0)
+    fits = [fit_walls(ring - origin, straight_stretches(ring, tolerance_m), tolerance_m) for ring in rings]
+    walls, middles = (np.vstack(some) for some in zip(*fits, strict=True))
+    normals, direction = find_directions(walls, tolerance_m)
+    if not len(normals) or roundness(np.cumsum(fits[0][0], axis=0)) > MOST_ROUND:
+        return None
+    away = (middles * normals[direction]).sum(axis=1)
+    lines = [_Line(*some) for some in zip(direction.tolist(), away.tolist(), np.hypot(*walls.T).tolist(), strict=True)]
     new, done = [], 0
-    for ring, cuts in zip(rings, corners, strict=True):
-        lines = _lines(ring - origin, cuts, direction[done : done + len(cuts)], normals)
-        done += len(cuts)
-        corner = _merge_steps(lines, normals, tolerance_m)
-        if corner is None:
+    for wall, _ in fits:
+        corners = _merge_steps(lines[done : done + len(wall)], normals, tolerance_m)
+        done += len(wall)
+        if corners is None:
             return None
-        new.append(corner + origin)
+        new.append(corners + origin)
     result = shapely.Polygon(new[0], new[1:])
     # Two directions that differ little may cross far from where the walls meet.
     spike = shapely.distance(shapely.points(np.vstack(new)), shapely.boundary(polygon)).max()
     return result if spike <= FARTHEST * tolerance_m and shapely.is_valid(result) else None
-
-
-def _open_ring(ring: shapely.LinearRing) -> Floats:
-    """Points of a ring, not closed, from the one farthest from its middle, which is a corner if there are any."""
-    points = shapely.get_coordinates(ring)[:-1]
-    far = int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmax())
-    return np.roll(points, -far, axis=0)
-
-
-def _straight_stretches(ring: Floats, tolerance_m: float) -> list[int]:
-    """Places in a ring where straight stretches begin (Douglas and Peucker)."""
-    closed = np.vstack([ring, ring[:1]])
-    middle = int(((ring - ring[0]) ** 2).sum(axis=1).argmax())
-    kept, stack = {0, middle}, [(0, middle), (middle, len(ring))]
-    while stack:
-        begin, end = stack.pop()
-        if end - begin < 2:
-            continue
-        base = closed[end] - closed[begin]
-        offset = closed[begin + 1 : end] - closed[begin]
-        away = np.abs(base[0] * offset[:, 1] - base[1] * offset[:, 0]) / max(float(np.hypot(*base)), 1e-12)
-        worst = int(away.argmax())
-        if away[worst] > tolerance_m:
-            split = begin + 1 + worst
-            kept.add(split)
-            stack += [(begin, split), (split, end)]
-    return sorted(kept)
-
-
-def _directions(walls: Floats, tolerance_m: float) -> tuple[Floats, Ints]:
-    """The directions of an object's walls.
-
-    Args:
-        walls: [n, 2] straight stretches of the outline, as steps.
-        tolerance_m: how far an outline may stray from a straight wall.
-
-    Returns:
-        [2 m, 2] unit normals: of each direction, and of that at a right angle to it. [n] which of them each wall
-        takes. No directions at all if the first is not that of most walls.
-    """
-    length = np.hypot(*walls.T)
-    angle = np.arctan2(walls[:, 1], walls[:, 0])
-    main = [_strongest(angle, length)]
-    away = _away(angle, main[0])
-    if length[np.abs(away) <= ROUGHLY].sum() < LEAST_MAIN * length.sum():
-        return np.zeros((0, 2)), np.zeros(0, dtype=np.int64)
-    family = np.zeros(len(walls), dtype=np.int64)
-    while True:
-        oblique = (np.abs(away) > NEARLY) & (length * np.abs(np.sin(away)) > 1.5 * tolerance_m)
-        if not oblique.any():
-            break
-        found = _strongest(angle[oblique], length[oblique])
-        joins = oblique & (np.abs(_away(angle, found)) <= NEARLY)
-        if length[joins].sum() < LEAST_SHARE * length.sum():
-            break
-        family[joins], away[joins] = len(main), _away(angle, found)[joins]
-        main.append(found)
-    turned = np.array(main)
-    axis = np.rint((angle - away - turned[family]) / (np.pi / 2)).astype(np.int64) % 2
-    facing = turned[:, None] + np.array([np.pi / 2, 0.0])
-    return np.stack([np.cos(facing), np.sin(facing)], axis=-1).reshape(-1, 2), 2 * family + axis
-
-
-def _roundness(shell: Floats) -> float:
-    """Area over that of a circle of the same length: 1 for a circle, 0.91 for a hexagon, 0.79 for a square."""
-    after = np.roll(shell, -1, axis=0)
-    area = abs(float((shell[:, 0] * after[:, 1] - shell[:, 1] * after[:, 0]).sum())) / 2
-    return 4 * np.pi * area / float(np.hypot(*(after - shell).T).sum()) ** 2
-
-
-def _away(angle: Floats, main: Floats | float) -> Floats:
-    """Angles from the nearest of a direction and those at right angles to it, radians within ±π/4."""
-    return np.asarray((angle - main + np.pi / 4) % (np.pi / 2) - np.pi / 4)
-
-
-def _strongest(angle: Floats, length: Floats) -> float:
-    """The direction, modulo 90°, that most walls nearly have, by squared lengths: long walls are the best known."""
-    away = _away(angle[:, None], angle[None])
-    near = np.abs(away) <= NEARLY
-    best = int((near * length[:, None] ** 2).sum(axis=0).argmax())
-    return float(angle[best] + np.average(away[:, best], weights=near[:, best] * length**2))
-
-
-def _lines(ring: Floats, cuts: list[int], direction: Ints, normals: Floats) -> list[_Line]:
-    """One line for each straight stretch of a ring."""
-    lines: list[_Line] = []
-    closed = np.vstack([ring, ring[:1]])
-    for begin, end, facing in zip(cuts, [*cuts[1:], len(ring)], direction.tolist(), strict=True):
-        chain = closed[begin : end + 1]
-        weight = np.hypot(*np.diff(chain, axis=0).T)
-        away = chain @ normals[facing]
-        at = float((weight * (away[:-1] + away[1:])).sum() / 2 / max(weight.sum(), 1e-12))
-        lines.append(_Line(facing, at, float(np.hypot(*(chain[-1] - chain[0])))))
-    return lines
 
 
 def _merge_steps(lines: list[_Line], normals: Floats, tolerance_m: float) -> Floats | None:
