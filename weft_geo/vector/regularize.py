@@ -87,11 +87,14 @@ def _is_sound(new: shapely.Geometry, plain: shapely.Geometry, ground: Ground) ->
 
 def _regular_polygon(polygon: shapely.Polygon, tolerance_m: float) -> shapely.Polygon | None:
     rings = [open_ring(ring) for ring in shapely.get_rings(polygon)]
+    cuts = [straight_stretches(ring, tolerance_m) for ring in rings]
+    if roundness(rings[0][cuts[0]]) > MOST_ROUND:
+        return None
     origin = rings[0].mean(axis=0)
-    fits = [fit_walls(ring - origin, straight_stretches(ring, tolerance_m), tolerance_m) for ring in rings]
+    fits = [fit_walls(ring - origin, places, tolerance_m) for ring, places in zip(rings, cuts, strict=True)]
     walls, middles = (np.vstack(some) for some in zip(*fits, strict=True))
     normals, direction = find_directions(walls, tolerance_m)
-    if not len(normals) or roundness(np.cumsum(fits[0][0], axis=0)) > MOST_ROUND:
+    if not len(normals):
         return None
     away = (middles * normals[direction]).sum(axis=1)
     lines = [_Line(*some) for some in zip(direction.tolist(), away.tolist(), np.hypot(*walls.T).tolist(), strict=True)]
