@@ -72,14 +72,24 @@ def test_neighbours_share_their_edges_after_simplification(outline, classes, sim
         assert slim.area.sum() == pytest.approx(slim.union_all().area)
 
 
-def test_a_mosaic_has_neither_gaps_nor_overlaps_after_simplification():
+@pytest.mark.parametrize(
+    "where",
+    [
+        METRE,
+        {"transform": Affine(1.8e-5, 0, 25, 0, -9e-6, 60), "crs": "EPSG:4326"},
+        {"transform": Affine(0.8, 0.6, 388_500, 0.6, -0.8, 6_653_000), "crs": "EPSG:32635"},
+    ],
+    ids=["UTM", "degrees at 60° N", "rotated"],
+)
+@pytest.mark.parametrize("outline", ["pixel", "subpixel"])
+def test_a_mosaic_has_neither_gaps_nor_overlaps_after_simplification(where, outline):
     rng = np.random.default_rng(3)
     seeds = rng.uniform(0, 120, (15, 2))
     rows, cols = np.indices((120, 120))
     nearest = ((rows[..., None] - seeds[:, 0]) ** 2 + (cols[..., None] - seeds[:, 1]) ** 2).argmin(axis=-1)
     classes = (nearest % 4 + 1).astype(np.uint8)
-    plain = polygonize(classes, **METRE)
-    slim = polygonize(classes, simplify_m=4.0, **METRE)
+    plain = polygonize(classes, outline=outline, **where)
+    slim = polygonize(classes, outline=outline, simplify_m=4.0, **where)
     assert shapely.coverage_is_valid(slim.geometry.array)
     assert slim.count_coordinates().sum() < 0.3 * plain.count_coordinates().sum()
     # The rim may lose corners; inside it no gap opens.
