@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,9 @@ import pytest
 
 from weft_geo.errors import InputError, OutputExistsError
 from weft_geo.geo.contract import ModelContract
-from weft_geo.inference import CallablePredictor, SceneTask, run_fleet
+from weft_geo.inference import CallablePredictor, SceneTask, run_fleet, run_scene
+from weft_geo.inference.ledger import Ledger, check_outputs
+from weft_geo.inference.provenance import count_objects, read_provenance
 
 MakeRaster = Callable[..., Path]
 
@@ -50,6 +54,71 @@ def test_what_is_done_is_not_run_again(make_raster: MakeRaster, tmp_path: Path) 
     with pytest.raises(OutputExistsError, match="and 2 more are already there"):
         run_fleet(tasks, make_oracle, ledger, {"threshold": 0.9})
     assert len(run_fleet(tasks, make_oracle, ledger, {"threshold": 0.9}, overwrite=True)) == 3
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from weft_geo.geo.contract import ModelContract
+from weft_geo.inference import CallablePredictor, SceneTask, run_fleet
+from weft_geo.inference.ledger import Ledger
+
+def make_oracle():
+    contract = ModelContract(window=64, overlap=16, multiple_of=16, scale=(0, 255), name="oracle")
+    return CallablePredictor(lambda images: images[:, :1] / np.float32(255), contract, sha256="0" * 64)
+
+def add_or_die(book, entry, tasks, add=Ledger.add):
+    if book.path.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(book, entry, tasks)
+
+Ledger.add = add_or_die
+ledger, *paths = sys.argv[1:]
+tasks = [SceneTask(paths[i], Path(paths[i + 1]), Path(paths[i + 2])) for i in range(0, len(paths), 3)]
+run_fleet(tasks, make_oracle, Path(ledger))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+def test_outputs_that_a_killed_run_could_not_note_are_its_own(make_raster: MakeRaster, tmp_path: Path) -> None:
+    """Killed between the second scene's outputs and their entry in the ledger."""
+    made = scenes_in(tmp_path, make_raster, 3)
+    tasks = [SceneTask(task.scene, task.objects, mask=Path(f"{task.scene}.mask.tif")) for task in made]
+    ledger = tmp_path / "ledger.json"
+
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    arguments = [str(path) for task in tasks for path in (task.scene, task.objects, task.mask)]
+    run = subprocess.run([sys.executable, str(script), str(ledger), *arguments], check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert [entry["scene"] for entry in json.loads(ledger.read_text())] == [tasks[0].scene]
+    assert [task.objects and task.objects.exists() for task in tasks] == [True, True, False]
+    before = [path.stat().st_mtime_ns for task in tasks[:2] for path in task.outputs]
+
+    book = Ledger(ledger)
+    check_outputs(tasks, book, overwrite=False)
+    with pytest.raises(OutputExistsError, match="1 more are already there"):  # of other options, so not its own
+        run_fleet(tasks[1:], make_oracle, ledger, {"threshold": 0.9})
+    ran: list[str] = []
+    entries = run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry: ran.append(entry["scene"]))
+    assert ran == [tasks[2].scene]
+    assert [(entry["status"], entry["objects"]) for entry in entries] == [("done", 1), ("done", 2), ("done", 3)]
+    assert [path.stat().st_mtime_ns for task in tasks[:2] for path in task.outputs] == before
+    assert [entry["scene"] for entry in json.loads(ledger.read_text())] == [task.scene for task in tasks]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".parquet", ".geojson", ".shp"])
+def test_every_format_says_which_run_made_it(make_raster: MakeRaster, tmp_path: Path, suffix: str) -> None:
+    (task,) = scenes_in(tmp_path, make_raster, 1)
+    output = tmp_path / f"objects{suffix}"
+    probability = tmp_path / "probability.tif"
+    entry = run_scene(SceneTask(task.scene, output, probability=probability), make_oracle(), {})
+    assert [read_provenance(path)["run"] for path in (output, probability)] == [entry["run"]] * 2
+    assert count_objects(output) == entry["objects"] == 1
+    output.write_bytes(b"something else")
+    output.with_name(f"{output.name}.json").unlink(missing_ok=True)
+    assert read_provenance(output) == {}
 
 
 def test_a_scene_that_fails_is_in_the_ledger_and_is_tried_again(make_raster: MakeRaster, tmp_path: Path) -> None:

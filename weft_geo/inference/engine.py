@@ -89,6 +89,7 @@ def predict_scene(
     workers: int | None = None,
     tta: str = "none",
     resume: bool = True,
+    run: str | None = None,
     progress: Progress | None = None,
     **vector_options: Any,
 ) -> PredictReport:
@@ -119,6 +120,8 @@ def predict_scene(
         tta: Test-time augmentation: ``none``, ``flips`` (4 runs of the model) or ``d4`` (8), see ``Augmented``.
         resume: Go on from where a run of the same model over the same scene into these outputs was stopped. Needs a
             model with a SHA-256. False starts anew.
+        run: Name of a run over many scenes that this one is part of; noted in the provenance, so that such a run knows
+            its own outputs.
         progress: Is told how far the run is.
         **vector_options: ``outline``, ``min_area_m2`` … of ``weft_geo.vector.VectorOptions``.
 
@@ -162,24 +165,24 @@ def predict_scene(
             warnings += ("what an earlier run had finished does not fit this one; it starts anew",)
         for warning in warnings:
             tell("warning", "predict", 0, total, warning)
-        provenance = _provenance(str(scene), predictor, job, options)
+        provenance = _provenance(str(scene), predictor, job, options) | ({"run": run} if run else {})
         with (
             _keep_what_is_done(journal),
             Layers(outputs, job, predictor.contract.classes, options, provenance) as layers,
         ):
-            run = Run(job, predictor, layers, journal, tell)
-            run.run()
+            stages = Run(job, predictor, layers, journal, tell)
+            stages.run()
             tell("progress", "write", 0, 1, "")
             journal.begin_publishing()
             layers.finish()
         report = PredictReport(
             objects=layers.objects,
             windows=total,
-            resumed=run.resumed,
-            skipped=run.skipped,
+            resumed=stages.resumed,
+            skipped=stages.skipped,
             seconds=time.perf_counter() - began,
-            model_seconds=run.model_seconds,
-            read_seconds=run.read_seconds,
+            model_seconds=stages.model_seconds,
+            read_seconds=stages.read_seconds,
             peak_memory_bytes=peak_memory_bytes(),
             height=job.shape[0],
             width=job.shape[1],

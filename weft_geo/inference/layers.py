@@ -17,6 +17,7 @@ from weft_geo.geo.cog import CogWriter, check_output
 from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.journal import was_publishing
 from weft_geo.inference.plan import SceneJob
+from weft_geo.inference.provenance import TAG
 from weft_geo.inference.rows import FinishedRows
 from weft_geo.vector import ObjectStream, VectorOptions
 from weft_geo.vector.source import mask_strip, probability_strip
@@ -111,7 +112,7 @@ class Layers:
         self._vectors = ExitStack()
         height, width = job.shape
         place = {"height": height, "width": width, "crs": job.crs, "transform": job.transform}
-        tags = {"WEFT_GEO_PROVENANCE": json.dumps(provenance, ensure_ascii=False)}
+        tags = {TAG: json.dumps(provenance, ensure_ascii=False)}
         self._mask = outputs.mask and CogWriter(
             outputs.mask,
             bands=1,

@@ -17,11 +17,13 @@ from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, 
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.journal import was_publishing
+from weft_geo.inference.provenance import count_objects, read_provenance
 from weft_geo.inference.run import Progress
 
 Entry = dict[str, Any]
 """What the ledger says of a scene: ``scene``, ``status`` (``done`` or ``failed``), ``outputs``, ``run``; and ``error``,
-or ``objects``, ``windows`` and ``seconds``."""
+or ``objects``, ``windows`` and ``seconds``; of an output that was in place before its entry could be made, ``objects``
+alone."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,14 @@ def run_scene(
     entry["run"] = describe_run(predictor.sha256 or predictor.name, options)
     try:
         report = predict_scene(
-            task.scene, predictor, task.objects, task.mask, task.probability, progress=progress, **options
+            task.scene,
+            predictor,
+            task.objects,
+            task.mask,
+            task.probability,
+            run=entry["run"],
+            progress=progress,
+            **options,
         )
     except InterruptedRunError:
         raise
@@ -120,12 +129,21 @@ class Ledger:
 def choose_missing(tasks: Sequence[SceneTask], book: Ledger, run: str, overwrite: bool) -> list[SceneTask]:
     """The scenes to run: all of them to overwrite what is there, else those that are not done.
 
+    A run that was killed after outputs had appeared, and before it could say so in the ledger, has left some that are
+    done all the same: they are noted now.
+
     Raises:
         OutputExistsError: An output is there of a scene that is not done by this very run.
     """
     if overwrite:
         return list(tasks)
     missing = [task for task in tasks if not book.is_done(task, run)]
+    for task in missing:
+        if _is_finished(task, run):
+            objects = None if task.objects is None else count_objects(task.objects)
+            outputs = [str(path) for path in task.outputs]
+            book.add({"scene": task.scene, "status": "done", "outputs": outputs, "run": run, "objects": objects}, tasks)
+    missing = [task for task in missing if not book.is_done(task, run)]
     _refuse([path for task in missing for path in _standing(task)])
     return missing
 
@@ -134,10 +152,24 @@ def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bo
     """Refuses before the model is loaded what could only fail.
 
     Raises:
-        OutputExistsError: An output is there that the ledger does not know.
+        OutputExistsError: An output is there that the ledger does not know, and that no such run has made.
     """
     if not overwrite:
-        _refuse([path for task in tasks for path in _standing(task) if not (book and book.knows(path))])
+        strange = [(task, path) for task in tasks for path in _standing(task) if not (book and book.knows(path))]
+        _refuse([path for task, path in strange if not (book and _maker(path, task.scene))])
+
+
+def _is_finished(task: SceneTask, run: str) -> bool:
+    """Whether all outputs of the scene are there and were made by this very run."""
+    if was_publishing(task.outputs[0]) or not all(path.exists() for path in task.outputs):
+        return False
+    return all(_maker(path, task.scene) == run for path in task.outputs)
+
+
+def _maker(output: Path, scene: str) -> str | None:
+    """The run over many scenes that made this output of this scene."""
+    said = read_provenance(output)
+    return said.get("run") if said.get("scene") == scene else None
 
 
 def _standing(task: SceneTask) -> list[Path]:

@@ -1,0 +1,49 @@
+"""What an output says of how it came about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import rasterio
+
+TAG = "WEFT_GEO_PROVENANCE"
+"""The tag of a GeoTIFF that holds it, as JSON."""
+
+
+def read_provenance(output: Path) -> dict[str, Any]:
+    """Reads what was noted in or beside a layer; empty where there is none, or none that can be read.
+
+    Values of a GeoPackage are text, those that were none as JSON.
+    """
+    suffix = output.suffix.lower()
+    try:
+        if suffix in (".tif", ".tiff"):
+            with rasterio.open(output) as dataset:
+                found = json.loads(dataset.tags().get(TAG, "{}"))
+        elif suffix == ".parquet":
+            import pyarrow.parquet
+
+            metadata = pyarrow.parquet.read_metadata(output).metadata or {}
+            found = json.loads(metadata.get(b"weft_geo.provenance", b"{}"))
+        elif suffix == ".gpkg":
+            import pyogrio
+
+            found = pyogrio.read_info(output, layer="objects").get("layer_metadata")
+        else:
+            found = json.loads(output.with_name(f"{output.name}.json").read_text(encoding="utf-8"))
+    except Exception:  # three libraries' own errors; a file that is none of ours may be anything
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def count_objects(output: Path) -> int:
+    """Objects in a layer of ours."""
+    if output.suffix.lower() == ".parquet":
+        import pyarrow.parquet
+
+        return int(pyarrow.parquet.read_metadata(output).num_rows)
+    import pyogrio
+
+    return int(pyogrio.read_info(output, force_feature_count=True)["features"])
