@@ -151,3 +151,38 @@ def test_overviews_are_read_where_they_are_fine_enough(make_raster: MakeRaster) 
     rows = (np.arange(102) + 0.5) * 512 / 102 - 0.5
     np.testing.assert_allclose(overview[5.0], np.add.outer(rows, rows) / 4, atol=2)
     assert overview[2.0].max() < 256
+
+
+@pytest.mark.parametrize("fault", ["", "503"])
+def test_a_scene_in_a_bucket(
+    make_raster: MakeRaster, server: Server, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """GDAL's own client of S3 signs its requests and finds the server by AWS' own variables."""
+    signed: list[str] = []
+
+    def fails(number: int) -> str:
+        return fault if number % 3 == 2 else ""
+
+    class Bucket(Handler):
+        def _answer(self, body: bool) -> None:
+            signed.append(self.headers.get("Authorization", "none"))
+            super()._answer(body)
+
+    values = np.random.default_rng(0).integers(1, 255, (3, 300, 400)).astype(np.uint8)
+    scene = make_raster(values, name="bucket.tif")
+    (scene.parent / "bucket").mkdir()
+    scene.rename(scene.parent / "bucket" / "scene.tif")
+    server.fails, server.RequestHandlerClass = fails, Bucket
+    for name, value in {
+        "AWS_S3_ENDPOINT": f"127.0.0.1:{server.server_address[1]}",
+        "AWS_HTTPS": "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "eu-central-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with open_raster("s3://bucket/scene.tif") as raster:
+        np.testing.assert_array_equal(raster.read((1, 2, 3), 0, 0, 300, 400), values)
+    assert signed
+    assert all(line.startswith("AWS4-HMAC-SHA256 Credential=somebody/") for line in signed)
