@@ -153,25 +153,30 @@ def test_overviews_are_read_where_they_are_fine_enough(make_raster: MakeRaster) 
     assert overview[2.0].max() < 256
 
 
+VRT = """<VRTDataset rasterXSize="320" rasterYSize="256"><SRS>{crs}</SRS><GeoTransform>{place}</GeoTransform>
+<VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename>/vsis3/bucket/scene.tif</SourceFilename>
+<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"""
+
+
 @pytest.mark.parametrize("fault", ["", "503"])
 def test_a_scene_in_a_bucket(
-    make_raster: MakeRaster, server: Server, monkeypatch: pytest.MonkeyPatch, fault: str
+    make_raster: MakeRaster, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """GDAL's own client of S3 signs its requests and finds the server by AWS' own variables."""
     signed: list[str] = []
 
     def fails(number: int) -> str:
-        return fault if number % 3 == 2 else ""
+        return fault if number % 2 else ""
 
     class Bucket(Handler):
         def _answer(self, body: bool) -> None:
             signed.append(self.headers.get("Authorization", "none"))
             super()._answer(body)
 
-    values = np.random.default_rng(0).integers(1, 255, (3, 300, 400)).astype(np.uint8)
-    scene = make_raster(values, name="bucket.tif")
-    (scene.parent / "bucket").mkdir()
-    scene.rename(scene.parent / "bucket" / "scene.tif")
+    values = np.random.default_rng(0).integers(1, 255, (3, 256, 320)).astype(np.uint8)
+    tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
+    (tmp_path / "bucket").mkdir()
+    make_raster(values, name="bucket/scene.tif", **tiles)
     server.fails, server.RequestHandlerClass = fails, Bucket
     for name, value in {
         "AWS_S3_ENDPOINT": f"127.0.0.1:{server.server_address[1]}",
@@ -182,7 +187,17 @@ def test_a_scene_in_a_bucket(
         "AWS_REGION": "eu-central-1",
     }.items():
         monkeypatch.setenv(name, value)
-    with open_raster("s3://bucket/scene.tif") as raster:
-        np.testing.assert_array_equal(raster.read((1, 2, 3), 0, 0, 300, 400), values)
+    vrt = tmp_path / "scene.vrt"
+    with rasterio.Env(GDAL_NUM_THREADS="2"):  # as the engine has it; GDAL then swallows failures of a server
+        with open_raster("s3://bucket/scene.tif") as raster:
+            np.testing.assert_array_equal(raster.read((1, 2, 3), 0, 0, 256, 320), values)
+            vrt.write_text(
+                VRT.format(
+                    place=str(raster.info.transform.to_gdal()).strip("()"), crs=raster.info.required_crs.to_wkt()
+                )
+            )
+        with open_raster(vrt) as raster:
+            rows = [raster.read((1,), top, 0, 64, 320) for top in range(0, 256, 64)]
+            np.testing.assert_array_equal(np.concatenate(rows, axis=1), values[:1])
     assert signed
     assert all(line.startswith("AWS4-HMAC-SHA256 Credential=somebody/") for line in signed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rasterio.errors import RasterioError
@@ -19,6 +21,9 @@ NETWORK_OPTIONS: dict[str, Any] = {
     "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "CPL_VSIL_CURL_USE_HEAD": "NO",  # signed URLs allow GET alone
+    # Decoding in threads, GDAL asks for many ranges at once, does not ask again for one that fails, and goes on with
+    # wrong pixels without a word (seen with GDAL 3.10).
+    "GDAL_NUM_THREADS": "1",
 }
 """GDAL's own settings (https://gdal.org/user/configoptions.html). It asks again after 429 and 5xx; connections that
 break are ours to repeat, see ``patiently``."""
@@ -27,13 +32,23 @@ WAITS = (0.5, 2.0, 8.0)
 """Seconds before a read is tried again."""
 
 
+REMOTE = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
+"""GDAL's names for what lies elsewhere, streamed or not."""
+
+
 def is_remote(path: str) -> bool:
-    """Whether a path leads over a network."""
-    return (
-        path.startswith(("http://", "https://", "s3://", "gs://", "az://", "zip+http"))
-        or "/vsicurl" in path
-        or path.startswith(("/vsis3/", "/vsigs/", "/vsiaz/"))
-    )
+    """Whether a path leads over a network, be it by the sources of a local VRT."""
+    if path.startswith(("http://", "https://", "s3://", "gs://", "az://", "zip+http", "/vsis3/", "/vsigs/", "/vsiaz/")):
+        return True
+    if path.lower().endswith(".vrt") and (vrt := Path(path)).is_file():
+        return _has_remote_sources(path, vrt.stat().st_mtime_ns)
+    return "/vsicurl" in path
+
+
+@lru_cache(maxsize=64)
+def _has_remote_sources(vrt: str, written_ns: int) -> bool:
+    text = Path(vrt).read_text(encoding="utf-8", errors="replace")
+    return any(name in text for name in (*REMOTE, ">http"))
 
 
 def patiently(read: Callable[[], Value], path: str) -> Value:
