@@ -141,6 +141,22 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
         run_fleet([], make_oracle, tmp_path / "ledger.json")
 
 
+@pytest.mark.parametrize("kind", ["ConnectionError", "AuthenticationError"])
+def test_a_cluster_that_cannot_be_joined_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    ray = pytest.importorskip("ray")
+    error = getattr(ray.exceptions, kind, ConnectionError)
+
+    def refuse(**options: object) -> None:
+        raise error("no token was found.\nA page of advice.")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(InputError, match=r"at 10\.0\.0\.1:6379 cannot be joined: .*Look at RAY_ADDRESS, and give"):
+        run_fleet([], make_oracle, tmp_path / "ledger.json", engine="ray")
+
+
 def make_victim(marks: Path) -> CallablePredictor:
     """An oracle that says which process ran which window, and that dies once."""
 

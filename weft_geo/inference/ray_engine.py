@@ -6,6 +6,7 @@ journal beside the scene's output lets that one go on where the dead one was, if
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections import deque
@@ -25,7 +26,11 @@ MOST_ATTEMPTS = 3
 class SceneActor:
     """Holds the model and runs scenes; one a process."""
 
-    def __init__(self, make_predictor: Callable[[], Predictor]) -> None:
+    def __init__(self, make_predictor: Callable[[], Predictor], threads: int) -> None:
+        from weft_geo.inference.onnx_backend import THREADS_VARIABLE
+
+        # Left to itself a model takes every core of its machine, as do those of the other actors there.
+        os.environ.setdefault(THREADS_VARIABLE, str(threads))
         self._predictor = make_predictor()
 
     def model(self) -> str:
@@ -52,7 +57,7 @@ def run_on_ray(
 
     Raises:
         MissingExtraError: Ray is not installed.
-        InputError: The cluster has no room for a single actor.
+        InputError: The cluster cannot be joined, or has no room for a single actor.
         WeftGeoError: The model could not be loaded there.
     """
     try:
@@ -62,12 +67,26 @@ def run_on_ray(
     started = not ray.is_initialized()
     if started:
         with _signals_kept():
-            ray.init(log_to_driver=False, include_dashboard=False)
+            _join(ray)
     try:
         yield from _Fleet(ray, make_predictor, options).run(tasks, book, overwrite, progress)
     finally:
         if started:
             ray.shutdown()
+
+
+def _join(ray: Any) -> None:
+    # Versions of Ray before tokens have no error for them.
+    refused = getattr(ray.exceptions, "AuthenticationError", ConnectionError)
+    try:
+        ray.init(log_to_driver=False, include_dashboard=False)
+    except (ConnectionError, refused) as error:
+        said = str(error).splitlines()[0][:160]
+        where = os.environ.get("RAY_ADDRESS", "this machine")
+        raise InputError(
+            f"the Ray cluster at {where} cannot be joined: {said} … Look at RAY_ADDRESS, "
+            "and give this machine the head's token, ~/.ray/auth_token"
+        ) from error
 
 
 @contextmanager
@@ -95,10 +114,10 @@ class _Fleet:
             raise InputError(f"the cluster has {room.get('CPU', 0):.0f} CPUs free, and a worker takes {cpus}")
         actor = ray.remote(SceneActor).options(num_cpus=cpus, num_gpus=1 if gpus else 0)
         self._actor: Any = actor
-        self._make_predictor = make_predictor
+        self._make_predictor, self._cpus = make_predictor, cpus
 
     def _start(self) -> Any:
-        return self._actor.remote(self._make_predictor)
+        return self._actor.remote(self._make_predictor, self._cpus)
 
     def run(
         self, tasks: Sequence[SceneTask], book: Ledger, overwrite: bool, progress: Progress | None
