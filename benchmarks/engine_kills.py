@@ -70,12 +70,14 @@ class Attempt:
         began: When each stage began, in seconds after the start.
         done: Windows that were finished when it was last heard of.
         total: Windows in all.
+        error: What it said went wrong.
     """
 
     command: list[str]
     began: dict[str, float] = field(default_factory=lambda: {"starting": 0.0})
     done: int = 0
     total: int = 0
+    error: str = ""
 
     def __post_init__(self) -> None:
         self._clock = time.perf_counter()
@@ -108,11 +110,11 @@ class Attempt:
 
     def _listen(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            event = json.loads(line) if line.startswith("{") else {}
+        for line in filter(str.strip, self.process.stderr):
+            event = json.loads(line)
             with self._news:
-                if event.get("event") == "error" or not event:
-                    print(line, file=sys.stderr)
+                if event["event"] == "error":
+                    self.error = event["message"]
                 elif event["event"] == "start":
                     self.began["running"], self.total = self.seconds, event["total"]
                 elif event["event"] == "progress" and event["stage"] == "predict":
@@ -125,6 +127,14 @@ class Attempt:
         with self._news:
             self.began["end"] = self.seconds
             self._news.notify_all()
+
+
+def command(scene: Path, into: Path, model: str) -> list[str]:
+    """A run of a scene into a new folder."""
+    into.mkdir()
+    objects, mask, probability = (str(into / output) for output in OUTPUTS)
+    words = ["predict", str(scene), "-o", objects, "--mask", mask, "--probability", probability]
+    return [sys.executable, "-m", "weft_geo_cli.main", *words, "--model", model, "--progress", "json"]
 
 
 def digest(folder: Path) -> str:
@@ -192,18 +202,12 @@ def main() -> None:
         if model == "trivial":
             model = str(write_trivial_model(folder / "trivial.onnx"))
 
-        def command(into: Path) -> list[str]:
-            into.mkdir()
-            objects, mask, probability = (str(into / output) for output in OUTPUTS)
-            words = ["predict", str(scene), "-o", objects, "--mask", mask, "--probability", probability]
-            return [sys.executable, "-m", "weft_geo_cli.main", *words, "--model", model, "--progress", "json"]
-
-        usual = Attempt(command(folder / "whole"))
+        usual = Attempt(command(scene, folder / "whole", model))
         if usual.end():
-            raise SystemExit("the undisturbed run failed")
+            raise SystemExit(f"the undisturbed run failed: {usual.error}")
         whole = digest(folder / "whole")
         print(f"undisturbed: {usual.total} windows, {usual.began['end']:.1f} s, {whole}")
-        again = command(folder / "killed")
+        again = command(scene, folder / "killed", model)
         began = time.perf_counter()
         hit = kill_again_and_again(again, usual, arguments.kills, random.Random(arguments.seed))
         last = Attempt(again)
@@ -213,7 +217,7 @@ def main() -> None:
             f"killed {len(hit)} times in {time.perf_counter() - began:.0f} s: "
             + ", ".join(f"{counts[stage]} while {stage}" for stage in STAGES)
         )
-        killed = digest(folder / "killed") if code == 0 else f"exit code {code}"
+        killed = digest(folder / "killed") if code == 0 else f"exit code {code}, {last.error}"
         left = sorted(item.name for item in (folder / "killed").iterdir() if item.name not in OUTPUTS)
         print(f"then left alone: {last.began['end']:.1f} s, {killed}: {'the same' if killed == whole else 'DIFFERENT'}")
         print(f"left beside the outputs: {', '.join(left) or 'nothing'}")

@@ -170,8 +170,9 @@ def predict_scene(
             run = Run(job, predictor, layers, journal, tell)
             run.run()
             tell("progress", "write", 0, 1, "")
-            journal.begin_publishing()
             layers.finish()
+            journal.begin_publishing()
+            layers.publish()
         report = PredictReport(
             objects=layers.objects,
             windows=total,
