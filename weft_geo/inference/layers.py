@@ -17,8 +17,8 @@ from weft_geo.errors import InputError
 from weft_geo.geo.cog import CogWriter, check_output
 from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.interrupts import stoppably
+from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import was_publishing
-from weft_geo.inference.plan import SceneJob
 from weft_geo.inference.rows import FinishedRows
 from weft_geo.vector import ObjectStream, VectorOptions
 from weft_geo.vector.source import mask_strip, probability_strip
