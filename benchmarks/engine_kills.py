@@ -70,12 +70,14 @@ class Attempt:
         began: When each stage began, in seconds after the start.
         done: Windows that were finished when it was last heard of.
         total: Windows in all.
+        error: What it said went wrong.
     """
 
     command: list[str]
     began: dict[str, float] = field(default_factory=lambda: {"starting": 0.0})
     done: int = 0
     total: int = 0
+    error: str = ""
 
     def __post_init__(self) -> None:
         self._clock = time.perf_counter()
@@ -108,11 +110,11 @@ class Attempt:
 
     def _listen(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            event = json.loads(line) if line.startswith("{") else {}
+        for line in filter(str.strip, self.process.stderr):
+            event = json.loads(line)
             with self._news:
-                if event.get("event") == "error" or not event:
-                    print(line, file=sys.stderr)
+                if event["event"] == "error":
+                    self.error = event["message"]
                 elif event["event"] == "start":
                     self.began["running"], self.total = self.seconds, event["total"]
                 elif event["event"] == "progress" and event["stage"] == "predict":
@@ -125,6 +127,14 @@ class Attempt:
         with self._news:
             self.began["end"] = self.seconds
             self._news.notify_all()
+
+
+def command(scene: Path, into: Path, model: str) -> list[str]:
+    """A run of a scene into a new folder."""
+    into.mkdir()
+    objects, mask, probability = (str(into / output) for output in OUTPUTS)
+    words = ["predict", str(scene), "-o", objects, "--mask", mask, "--probability", probability]
+    return [sys.executable, "-m", "weft_geo_cli.main", *words, "--model", model, "--progress", "json"]
 
 
 def digest(folder: Path) -> str:
@@ -143,7 +153,7 @@ def digest(folder: Path) -> str:
 
 
 def kill_again_and_again(command: list[str], usual: Attempt, kills: int, moments: random.Random) -> list[str]:
-    """Kills until there were enough; what was hit, one word a kill."""
+    """Kills until there were enough, or the run has ended before one; the stages that were hit."""
     length = {
         stage: usual.began[after] - usual.began[stage]
         for stage, after in zip(STAGES, [*STAGES[1:], "done"], strict=True)
@@ -164,9 +174,10 @@ def kill_again_and_again(command: list[str], usual: Attempt, kills: int, moments
             time.sleep(moments.uniform(0, most))
         attempt.process.send_signal(signal.SIGKILL)
         if attempt.end() != -signal.SIGKILL or "done" in attempt.began:
-            raise SystemExit(
-                f"\nthe run came to its end after {len(hit)} kills; take another --seed or a larger --size"
+            print(
+                f"\nit came to its end before the next kill, after {len(hit)}; take another --seed or a larger --size"
             )
+            return hit
         hit.append(attempt.stage)
         complete = complete or attempt.stage == "writing"
         if stage == "running" and attempt.done <= furthest:
@@ -192,32 +203,26 @@ def main() -> None:
         if model == "trivial":
             model = str(write_trivial_model(folder / "trivial.onnx"))
 
-        def command(into: Path) -> list[str]:
-            into.mkdir()
-            objects, mask, probability = (str(into / output) for output in OUTPUTS)
-            words = ["predict", str(scene), "-o", objects, "--mask", mask, "--probability", probability]
-            return [sys.executable, "-m", "weft_geo_cli.main", *words, "--model", model, "--progress", "json"]
-
-        usual = Attempt(command(folder / "whole"))
+        usual = Attempt(command(scene, folder / "whole", model))
         if usual.end():
-            raise SystemExit("the undisturbed run failed")
+            raise SystemExit(f"the undisturbed run failed: {usual.error}")
         whole = digest(folder / "whole")
         print(f"undisturbed: {usual.total} windows, {usual.began['end']:.1f} s, {whole}")
-        again = command(folder / "killed")
+        again = command(scene, folder / "killed", model)
         began = time.perf_counter()
         hit = kill_again_and_again(again, usual, arguments.kills, random.Random(arguments.seed))
-        last = Attempt(again)
-        code = last.end()
+        last = Attempt(again) if len(hit) >= arguments.kills else None
+        code = last.end() if last else 0
         counts = Counter(hit)
         print(
             f"killed {len(hit)} times in {time.perf_counter() - began:.0f} s: "
             + ", ".join(f"{counts[stage]} while {stage}" for stage in STAGES)
         )
-        killed = digest(folder / "killed") if code == 0 else f"exit code {code}"
+        killed = digest(folder / "killed") if code == 0 else f"exit code {code}, {last and last.error}"
         left = sorted(item.name for item in (folder / "killed").iterdir() if item.name not in OUTPUTS)
-        print(f"then left alone: {last.began['end']:.1f} s, {killed}: {'the same' if killed == whole else 'DIFFERENT'}")
+        print(f"then left alone: {killed}: {'the same' if killed == whole else 'DIFFERENT'}")
         print(f"left beside the outputs: {', '.join(left) or 'nothing'}")
-        if left or killed != whole:
+        if left or killed != whole or last is None:
             raise SystemExit(1)
 
 

@@ -29,8 +29,8 @@ from weft_geo.inference.strips import StripReader
 BLOCK = 512
 
 
-def write_scene(path: Path, height: int, width: int) -> Path:
-    """A textured RGB GeoTIFF of 512 px tiles, deflated, with one bright disc in every 64 × 64 pixels."""
+def write_scene(path: Path, height: int, width: int, pitch: int = 64) -> Path:
+    """A textured RGB GeoTIFF of 512 px tiles, deflated, with one bright disc in every ``pitch`` × ``pitch`` pixels."""
     rng = np.random.default_rng(0)
     texture = rng.integers(0, 24, (3, BLOCK, width), np.uint8)
     col = np.arange(width)
@@ -40,7 +40,7 @@ def write_scene(path: Path, height: int, width: int) -> Path:
     with rasterio.open(path, "w", **profile) as target:
         for top in range(0, height, BLOCK):
             row = np.arange(top, min(top + BLOCK, height))[:, None]
-            disc = (row % 64 - 32) ** 2 + (col % 64 - 32) ** 2 < 20**2
+            disc = (row % pitch - pitch // 2) ** 2 + (col % pitch - pitch // 2) ** 2 < (pitch * 5 // 16) ** 2
             values = np.roll(texture[:, : len(row)], top * 7, axis=2) + (60 + 120 * disc).astype(np.uint8)
             target.write(values, window=((top, top + len(row)), (0, width)))
     return path

@@ -26,6 +26,7 @@ class Console:
         self._began = 0.0
         self._drawn = 0.0
         self._line = 0
+        self._stage = ""
 
     def result(self, text: str) -> None:
         """Print what was asked for, to stdout."""
@@ -68,7 +69,8 @@ class Console:
         now = time.monotonic()
         if event == "start":
             self._began, self._drawn = now, 0.0
-        due = event != "progress" or done >= total or now - self._drawn >= _REDRAW_S
+        due = event != "progress" or stage != self._stage or done >= total or now - self._drawn >= _REDRAW_S
+        self._stage = stage
         if self.mode == "json":
             if due:
                 self._drawn = now

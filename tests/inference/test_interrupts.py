@@ -2,13 +2,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from weft_geo.errors import InterruptedRunError
-from weft_geo.inference.interrupts import terminate_as_error
+from weft_geo.errors import InterruptedRunError, RunError
+from weft_geo.inference.interrupts import stoppably, terminate_as_error
 
 RUN = """
 import sys, time
@@ -68,3 +69,65 @@ def test_other_threads_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.SIG_DFL]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_work_that_hears_no_signal_ends_with_its_files(tmp_path: Path) -> None:
+    file = tmp_path / "strips.tif"
+    file.write_bytes(b"rows")
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def work() -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        while file.stat().st_size:
+            time.sleep(0.01)
+        raise RunError("a block is not there")
+
+    with pytest.raises(KeyboardInterrupt):
+        stoppably(work, lambda: [file, tmp_path / "gone"])
+
+
+def test_what_goes_wrong_in_such_work_goes_on(tmp_path: Path) -> None:
+    def work() -> None:
+        raise RunError("the disk is full")
+
+    with pytest.raises(RunError, match="disk is full"):
+        stoppably(work, lambda: [])
+
+
+WRITE = """
+import sys
+import numpy as np
+from weft_geo.inference import CallablePredictor, ModelContract, predict_scene
+
+def tell(event, stage, done, total, message):
+    if stage == "write":
+        print("writing", flush=True)
+
+scene, folder = sys.argv[1:]
+model = CallablePredictor(lambda images: images[:, :1] / np.float32(255), ModelContract(window=512), sha256="0" * 64)
+outputs = [f"{folder}/o.gpkg", f"{folder}/m.tif", f"{folder}/p.tif"]
+print(predict_scene(scene, model, *outputs, progress=tell).resumed, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_outputs_are_written_leaves_the_journal_alone(
+    make_raster: Callable[..., Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    scene = make_raster(height=800, width=800)
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, "-c", WRITE, scene, tmp_path / "out"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "goes on from there" in errors
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".o.gpkg.journal"]
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert again.stdout.split() == ["writing", "4"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["m.tif", "o.gpkg", "p.tif"]

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 from weft_geo.errors import ContractError, CrsError, InputError
-from weft_geo.inference import CallablePredictor, plan_scene, predict_scene
+from weft_geo.inference import CallablePredictor, estimate, plan_scene, predict_scene
 from weft_geo.inference import plan as plan_module
 from weft_geo.inference.memory import parse_memory
 
@@ -53,20 +53,22 @@ def test_a_plan_refuses_what_a_run_would(make_raster: MakeRaster, oracle: Oracle
 MEASURE = """
 import sys
 import numpy as np
+from weft_geo.inference import plan as plan_module
 from weft_geo.inference import CallablePredictor, ModelContract, plan_scene, predict_scene
 
 predictor = CallablePredictor(lambda images: images[:, :1] / np.float32(255), ModelContract(threshold=1.0))
-scene, objects, mask = sys.argv[1:]
-plan = plan_scene(scene, predictor, mask=True)
-report = predict_scene(scene, predictor, objects, mask)
+scene, objects, mask, wanted = sys.argv[1:]
+plan = plan_scene(scene, predictor, objects=wanted == "both", mask=True)
+report = predict_scene(scene, predictor, objects if wanted == "both" else None, mask)
 print(plan.memory_bytes, report.peak_memory_bytes)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the peak is not known there")
-def test_the_memory_estimate_is_honest(make_raster: MakeRaster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", ["both", "mask"])
+def test_the_memory_estimate_is_honest(make_raster: MakeRaster, tmp_path: Path, wanted: str) -> None:
     scene = make_raster(200, bands=3, height=1100, width=8192, tiled=True, compress="deflate")
-    command = [sys.executable, "-c", MEASURE, scene, tmp_path / "objects.gpkg", tmp_path / "mask.tif"]
+    command = [sys.executable, "-c", MEASURE, scene, tmp_path / "objects.gpkg", tmp_path / "mask.tif", wanted]
     estimate, peak = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert peak == pytest.approx(estimate, rel=0.25)
 
@@ -74,14 +76,16 @@ def test_the_memory_estimate_is_honest(make_raster: MakeRaster, tmp_path: Path) 
 def test_a_scene_too_wide_for_the_memory_is_worked_on_in_blocks(
     make_raster: MakeRaster, oracle: Oracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_module, "_measure_model", lambda predictor, job: 0)
+    for module in (estimate, plan_module):
+        monkeypatch.setattr(module, "measure_model", lambda predictor, job: 0)
     scene = make_raster(height=300, width=16000)
     contract: dict[str, Any] = {"window": 256, "overlap": 64}
     fixed: dict[str, Any] = {"batch_size": 1}
-    whole = plan_scene(scene, oracle(**contract), **fixed)
+    layers = {"objects": False, "probability": True}
+    whole = plan_scene(scene, oracle(**contract), **layers, **fixed)
     assert whole.blocks == 1
     tight = whole.memory_bytes - (20 << 20)
-    plan = plan_scene(scene, oracle(**contract), max_memory=tight, **fixed)
+    plan = plan_scene(scene, oracle(**contract), max_memory=tight, **layers, **fixed)
     assert plan.blocks > 1
     assert plan.memory_bytes <= tight
     one = predict_scene(scene, oracle(**contract), probability=tmp_path / "one.tif")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from weft_geo.errors import InterruptedRunError, OutputBusyError, OutputExistsError, RunError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import CallablePredictor, journal, predict_scene, rows
+from weft_geo.inference.columns import split_columns
 from weft_geo.inference.lock import lock_outputs
 
 MakeRaster = Callable[..., Path]
@@ -88,7 +90,7 @@ def test_any_way_to_the_end_gives_the_same(
     blocks: int,
     stops: list[int],
 ) -> None:
-    from weft_geo.inference import plan
+    from weft_geo.inference import job, plan
 
     values = np.random.default_rng(height * 401 + width).integers(0, 256, (3, height, width))
     values[:, : height // 3, : width // 3] = 0
@@ -96,8 +98,8 @@ def test_any_way_to_the_end_gives_the_same(
     whole = outputs_in(tmp_path / "whole")
     predict_scene(scene, Oracle(), **whole, overwrite=True)
 
-    monkeypatch.setattr(plan, "LOT_PIXELS", 1000)
-    monkeypatch.setattr(plan, "_fit", lambda job, *_: plan.replace(job, blocks=plan.split_columns(job.grid, blocks)))
+    monkeypatch.setattr(job, "LOT_PIXELS", 1000)
+    monkeypatch.setattr(plan, "fit", lambda job, *_: replace(job, blocks=split_columns(job.grid, blocks)))
     pieces = outputs_in(tmp_path / "pieces")
     options: dict[str, Any] = {"overlap": overlap, "batch_size": batch_size, "workers": workers, "overwrite": True}
     for stop in stops:

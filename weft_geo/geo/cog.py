@@ -7,6 +7,7 @@ first (https://gdal.org/drivers/raster/cog.html); a rename puts it in place.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -173,6 +174,10 @@ class CogWriter:
         except (RasterioError, OSError) as error:
             raise RunError(f"{self.path} cannot be written: {error}") from error
 
+    def files(self) -> Iterator[Path]:
+        """What lies beside the output until then."""
+        return self.path.parent.glob(f"{self._token}.*")
+
     def commit(self) -> None:
         """Puts the finished file in place, over an older one if there is one."""
         self._beside("cog").replace(self.path)
@@ -197,5 +202,5 @@ class CogWriter:
         if self._dataset is not None:
             self._dataset.close()
             self._dataset = None
-        for leftover in self.path.parent.glob(f"{self._token}.*"):
+        for leftover in self.files():
             leftover.unlink(missing_ok=True)

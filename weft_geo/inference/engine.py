@@ -21,11 +21,12 @@ from weft_geo.geo.aoi import Box
 from weft_geo.inference.augment import augment
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.interrupts import terminate_as_error
+from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import Journal
 from weft_geo.inference.layers import Layers, Outputs
 from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.memory import peak_memory_bytes
-from weft_geo.inference.plan import Bands, SceneJob, open_job
+from weft_geo.inference.plan import Bands, open_job
 from weft_geo.inference.run import Progress, Run
 from weft_geo.vector import VectorOptions
 from weft_geo.version import __version__
@@ -152,7 +153,7 @@ def predict_scene(
             aoi=aoi,
             max_memory=max_memory,
             workers=workers,
-            rasters=(mask is not None, probability is not None),
+            wanted=(objects is not None, mask is not None, probability is not None),
         ) as job,
         rasterio.Env(GDAL_CACHEMAX=job.cache_bytes),
     ):
@@ -173,8 +174,9 @@ def predict_scene(
             stages = Run(job, predictor, layers, journal, tell)
             stages.run()
             tell("progress", "write", 0, 1, "")
-            journal.begin_publishing()
             layers.finish()
+            journal.begin_publishing()
+            layers.publish()
         report = PredictReport(
             objects=layers.objects,
             windows=total,

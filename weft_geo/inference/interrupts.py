@@ -1,11 +1,14 @@
-"""Lets a request to terminate end a run the way an error does, so that nothing half-written stays behind."""
+"""Lets a request to stop end a run within seconds, the way an error does: nothing half-written stays behind."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from weft_geo.errors import InterruptedRunError
@@ -30,3 +33,26 @@ def terminate_as_error() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def stoppably(work: Callable[[], None], files: Callable[[], Iterable[Path]]) -> None:
+    """Does work that no signal can interrupt by itself, such as a call of GDAL that goes on for minutes.
+
+    It is done in another thread while this one waits. If an exception comes up here meanwhile, all files that the work
+    reads and writes are emptied: it fails at the first block that it does not find, and the exception goes on.
+
+    Args:
+        work: Leaves nothing in its final place yet.
+        files: Says which files those are now; nobody else needs them any more once the work is stopped.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="weft-write") as thread:
+        future = thread.submit(work)
+        try:
+            future.result()
+        except BaseException:
+            while not future.done():
+                with suppress(OSError):  # one may have been removed meanwhile
+                    for path in files():
+                        os.truncate(path, 0)
+                wait([future], timeout=0.1)
+            raise

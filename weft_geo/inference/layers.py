@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ import numpy as np
 from weft_geo.errors import InputError
 from weft_geo.geo.cog import CogWriter, check_output
 from weft_geo.inference.blending import LEVELS
+from weft_geo.inference.interrupts import stoppably
+from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import was_publishing
-from weft_geo.inference.plan import SceneJob
 from weft_geo.inference.provenance import TAG
 from weft_geo.inference.rows import FinishedRows
 from weft_geo.vector import ObjectStream, VectorOptions
@@ -81,7 +83,8 @@ class Outputs:
 class Layers:
     """Takes finished rows from top to bottom and writes every layer that is wanted.
 
-    Use as a context manager: ``push`` all rows, then ``finish``. Leaving without ``finish`` leaves nothing behind.
+    Use as a context manager: ``push`` all rows, then ``finish``, then ``publish``. Leaving without ``publish`` leaves
+    nothing behind.
 
     Args:
         outputs: Where to.
@@ -175,17 +178,35 @@ class Layers:
             self._stream.push_strip(strip)
 
     def finish(self) -> None:
-        """Completes every layer, then puts them in place.
+        """Completes every layer, still beside its output.
+
+        What takes long here are single calls of GDAL, so it is done in a way that a signal can end.
 
         Raises:
-            RunError: If one cannot be written; then none is in place.
+            RunError: If one cannot be written.
         """
+        stoppably(self._complete, self._files)
+        if self._stream:
+            self.objects = self._stream.count
+
+    def _complete(self) -> None:
         for writer in (self._mask, self._probability):
             if writer:
                 writer.finish()
-        self._vectors.close()
         if self._stream:
-            self.objects = self._stream.count
+            self._stream.finish()
+
+    def _files(self) -> Iterator[Path]:
+        """The files that are read and written until the layers are complete."""
+        for writer in (self._mask, self._probability):
+            if writer:
+                yield from writer.files()
+        if self._stream:
+            yield from (path for path in self._stream.file.scratch.rglob("*") if path.is_file())
+
+    def publish(self) -> None:
+        """Puts the layers in place; they are complete."""
+        self._vectors.close()
         for writer in (self._mask, self._probability):
             if writer:
                 writer.commit()

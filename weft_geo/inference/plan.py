@@ -4,108 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
-from affine import Affine
 from rasterio.crs import CRS
 
 from weft_geo.errors import InputError
-from weft_geo.geo.aoi import AreaOfInterest, Box, read_aoi
-from weft_geo.geo.cog import CogWriter
-from weft_geo.geo.ground import PixelSize, choose_resampling, crs_name, describe_pixel
-from weft_geo.geo.normalize import Normalizer, measure_normalizer, select_bands
+from weft_geo.geo.aoi import Box, read_aoi
+from weft_geo.geo.ground import choose_resampling, crs_name, describe_pixel
+from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.geo.windows import WindowGrid
 from weft_geo.inference.backends import Predictor
-from weft_geo.inference.blending import RollingBand
-from weft_geo.inference.columns import ColumnBlock, split_columns
-from weft_geo.inference.memory import available_memory_bytes, parse_memory, peak_memory_bytes, resident_memory_bytes
+from weft_geo.inference.columns import split_columns
+from weft_geo.inference.estimate import Wanted, estimate_engine_bytes, fit, measure_model
+from weft_geo.inference.job import SceneJob
 from weft_geo.inference.processors import count_processors
-from weft_geo.inference.stages import several
-from weft_geo.inference.strips import MOST_ROWS, StripReader
-
-READ_AHEAD = 2
-"""Batches made before the model asks for them."""
-
-BLEND_BEHIND = 2
-"""Answers of the model that wait to be blended."""
-
-STORE_BEHIND = 2
-"""Rows of windows that wait to be written and outlined."""
-
-LOT_PIXELS = 1 << 22
-"""Finished rows are written and outlined in lots of at most so many pixels, which bounds their memory."""
-
-OUTLINING_BYTES = 72 << 20
-"""What outlining takes for a scene of few objects, as measured; it grows with the objects."""
+from weft_geo.inference.strips import MOST_ROWS
 
 LEAST_CACHE_BYTES = 32 << 20
 """GDAL's block cache where every block is read whole and once."""
 
 Bands = str | tuple[int, ...] | list[int]
-
-
-@dataclass(frozen=True)
-class SceneJob:
-    """An open scene and everything decided about it.
-
-    Attributes:
-        raster: The scene on the grid that the model sees.
-        bands: 1-based band numbers in the model's order.
-        normalizer: How values are scaled.
-        aoi: Area of interest, on that grid.
-        origin: (row, column) of the output's corner on that grid.
-        grid: The windows over the output.
-        blocks: Its columns, in one block unless the band of rows would not fit in memory.
-        batch_size: Windows in a batch.
-        workers: Threads that decode, normalise and cut.
-        pixel: Pixel of that grid on the ground.
-        cache_bytes: How much GDAL's block cache needs for each block to be decoded once.
-        warnings: What the user should know.
-    """
-
-    raster: Raster
-    bands: tuple[int, ...]
-    normalizer: Normalizer
-    aoi: AreaOfInterest | None
-    origin: tuple[int, int]
-    grid: WindowGrid
-    blocks: tuple[ColumnBlock, ...]
-    batch_size: int
-    workers: int
-    pixel: PixelSize
-    cache_bytes: int
-    warnings: tuple[str, ...]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the output."""
-        return self.grid.rows.length, self.grid.cols.length
-
-    @property
-    def windows(self) -> int:
-        """Windows to run, those that blocks of columns share counted for each."""
-        return len(self.grid.rows.starts) * sum(block.end - block.first for block in self.blocks)
-
-    @property
-    def lot_rows(self) -> int:
-        """Rows of pixels that are written and outlined at once."""
-        return max(1, LOT_PIXELS // self.grid.cols.length)
-
-    @property
-    def transform(self) -> Affine:
-        """Output pixel (column, row) → CRS coordinates."""
-        top, left = self.origin
-        return self.raster.info.transform @ Affine.translation(left, top)
-
-    @property
-    def crs(self) -> CRS:
-        """CRS of the outputs: the scene's."""
-        return self.raster.info.required_crs
 
 
 @dataclass(frozen=True)
@@ -159,11 +82,11 @@ def open_job(
     aoi: str | Path | Box | None = None,
     max_memory: str | int | None = None,
     workers: int | None = None,
-    rasters: tuple[bool, bool] = (False, False),
+    wanted: Wanted = (True, False, False),
 ) -> Iterator[SceneJob]:
     """Opens a scene and decides how a model will run over it. For the arguments see ``predict_scene``.
 
-    ``rasters`` says whether a mask and a probability raster will be written.
+    ``wanted`` says which layers will be written, which the memory depends on.
 
     Raises:
         InputError: Or one of its leaves, if scene, model and arguments do not fit each other.
@@ -204,13 +127,14 @@ def open_job(
                 cache_bytes=_choose_cache(source, change is not None),
                 warnings=tuple(notes),
             )
-            yield _fit(job, predictor, rasters, max_memory, batch_size is None)
+            yield fit(job, predictor, wanted, max_memory, batch_size is None)
 
 
 def plan_scene(
     scene: str | Path,
     predictor: Predictor,
     *,
+    objects: bool = True,
     mask: bool = False,
     probability: bool = False,
     **arguments: Any,
@@ -222,6 +146,7 @@ def plan_scene(
     Args:
         scene: The scene's path.
         predictor: The model.
+        objects: Objects would be written.
         mask: A mask would be written.
         probability: A probability raster would be written.
         **arguments: ``window``, ``overlap``, ``batch_size``, ``bands``, ``crs``, ``gsd``, ``aoi``, ``max_memory`` and
@@ -231,7 +156,8 @@ def plan_scene(
         InputError: Or one of its leaves, as ``predict_scene`` would.
         RunError: If the scene cannot be read, or the model cannot run at this batch size.
     """
-    with open_job(scene, predictor, rasters=(mask, probability), **arguments) as job:
+    wanted = (objects, mask, probability)
+    with open_job(scene, predictor, wanted=wanted, **arguments) as job:
         return ScenePlan(
             scene=str(scene),
             model=predictor.name,
@@ -245,70 +171,9 @@ def plan_scene(
             window=job.grid.shape,
             overlap=job.grid.rows.overlap,
             batch_size=job.batch_size,
-            memory_bytes=_measure_model(predictor, job) + estimate_engine_bytes(job, predictor, (mask, probability)),
+            memory_bytes=measure_model(predictor, job) + estimate_engine_bytes(job, predictor, wanted),
             warnings=job.warnings,
         )
-
-
-def estimate_engine_bytes(job: SceneJob, predictor: Predictor, rasters: tuple[bool, bool]) -> int:
-    """Bytes that the engine's own buffers take at their largest, the model's aside.
-
-    Args:
-        job: The job.
-        predictor: The model.
-        rasters: Whether a mask and a probability raster are written.
-    """
-    grid, info, classes = job.grid, job.raster.info, len(predictor.contract.classes)
-    itemsize = np.dtype(info.dtype).itemsize
-    width = max(block.width for block in job.blocks)
-    window = 4 * job.batch_size * grid.shape[0] * grid.shape[1]
-    held = StripReader.bytes_needed(grid, width, len(job.bands), itemsize, job.batch_size, info.block_shape[0])
-    beside = predictor.concurrency if predictor.concurrency > 1 else 0  # batches in flight but the first, and one more
-    held += window * (len(job.bands) * (READ_AHEAD + 1 + beside) + classes * (BLEND_BEHIND + 1 + beside))
-    held += RollingBand.bytes_needed(grid, width, classes)
-    lot = min(job.lot_rows, grid.rows.length) * grid.cols.length
-    held += lot * (2 * classes + 2) * (1 if len(job.blocks) == 1 else 2) + OUTLINING_BYTES
-    mask, probability = rasters
-    held += CogWriter.bytes_needed(1, grid.cols.length) if mask else 0
-    held += CogWriter.bytes_needed(classes, grid.cols.length) if probability else 0
-    decoded = info.height * info.width * info.bands * itemsize
-    return held + min(job.cache_bytes, decoded)
-
-
-def _fit(
-    job: SceneJob, predictor: Predictor, rasters: tuple[bool, bool], max_memory: str | int | None, free_batch: bool
-) -> SceneJob:
-    """The job in smaller batches, then in as many blocks of columns as it takes to stay within the memory.
-
-    Without a limit the engine's buffers may take half of what the machine has left.
-    """
-
-    def engine(job: SceneJob) -> int:
-        return estimate_engine_bytes(job, predictor, rasters)
-
-    if max_memory is None:
-        available = available_memory_bytes()
-        if available is None or engine(job) <= available // 2:
-            return job
-        limit, model = available // 2, 0
-    else:
-        limit, model = parse_memory(max_memory), _measure_model(predictor, job)
-        if free_batch and model + engine(job) > limit and job.batch_size > 1:
-            job = replace(job, batch_size=1)
-    most, tried, count = len(job.grid.cols.starts), [job], 1
-    while model + engine(tried[-1]) > limit and count < most:
-        count = min(most, count + 1 + count // 4)
-        tried.append(replace(job, blocks=split_columns(job.grid, count)))
-    if model + engine(tried[-1]) <= limit:
-        return tried[-1]
-    best = min(tried, key=engine)
-    if max_memory is None:
-        return best
-    raise InputError(
-        f"{job.raster.info.name} needs at least {(model + engine(best)) / 2**20:.0f} MiB with this model, of which the "
-        f"model itself takes {model / 2**20:.0f}; --max-memory is {limit / 2**20:.0f} MiB. Give more, or a smaller "
-        "--window"
-    )
 
 
 def _count_workers(workers: int | None) -> int:
@@ -317,15 +182,6 @@ def _count_workers(workers: int | None) -> int:
     if workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
     return workers
-
-
-def _measure_model(predictor: Predictor, job: SceneJob) -> int:
-    before = peak_memory_bytes()
-    images = np.zeros((job.batch_size, len(job.bands), *job.grid.shape), np.float32)
-    for _ in several(predictor, [images] * predictor.concurrency, predictor.concurrency, "measure"):
-        pass
-    peak = peak_memory_bytes()
-    return peak if peak > before else resident_memory_bytes()
 
 
 @contextmanager

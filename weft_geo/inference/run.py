@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from weft_geo.errors import RunError
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.blending import RollingBand
+from weft_geo.inference.job import BLEND_BEHIND, READ_AHEAD, STORE_BEHIND, SceneJob
 from weft_geo.inference.journal import Checkpoint, Journal
 from weft_geo.inference.layers import Layers
-from weft_geo.inference.plan import BLEND_BEHIND, READ_AHEAD, STORE_BEHIND, SceneJob
 from weft_geo.inference.rows import FinishedRows, RowWriter
 from weft_geo.inference.stages import Behind, ahead, several
 from weft_geo.inference.strips import Batch, RowEnd, StripReader

@@ -106,7 +106,7 @@ class LayerFile:
         multi: bool,
         provenance: dict[str, Any] | None,
     ) -> None:
-        """Write all batches and put the output in its place.
+        """Write all batches, still beside the output; `publish` puts them in their place.
 
         Args:
             batches: of `SCHEMA`, in the order of the file.
@@ -142,7 +142,6 @@ class LayerFile:
         if provenance is not None and self.suffix in (".fgb", ".geojson", ".shp"):
             beside = self._made / f"{self.path.name}.json"
             beside.write_text(json.dumps(provenance, indent=2, default=str) + "\n", encoding="utf-8")
-        self._publish()
 
     def _write_arrow(
         self,
@@ -179,7 +178,8 @@ class LayerFile:
                 **extra,
             )
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Put what was written in its place, over an older output if there is one."""
         made = sorted(self._made.iterdir())
         kept = {item.name for item in made}
         for suffix in COMPANIONS.get(self.suffix, ()):

@@ -78,6 +78,7 @@ class ObjectStream:
         self.provenance = provenance
         self.count = 0
         self._vectorizer: Vectorizer | None = None
+        self._finished = False
 
     def __enter__(self) -> ObjectStream:
         self.file.open()
@@ -116,15 +117,27 @@ class ObjectStream:
         assert self._vectorizer is not None, "push inside the with block"
         self._vectorizer.push(strip)
 
+    def finish(self) -> None:
+        """Write the layer, still beside the output. Leaving the block does so too, unless it is done by then.
+
+        Raises:
+            InputError: rows are missing.
+            RunError: the layer cannot be written.
+        """
+        assert self._vectorizer is not None, "finish inside the with block"
+        self.count = self._vectorizer.finish()
+        self.file.write(self._vectorizer.ordered(), self.ground.crs, self._vectorizer.multi, self.provenance)
+        self._finished = True
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._vectorizer is not None
         try:
             if kind is None:
-                self.count = self._vectorizer.finish()
-                multi = self._vectorizer.multi
-                self.file.write(self._vectorizer.ordered(), self.ground.crs, multi, self.provenance)
+                if not self._finished:
+                    self.finish()
+                self.file.publish()
         finally:
             self._vectorizer.close()
             self.file.discard()

@@ -1,0 +1,95 @@
+"""How much memory a run will take, and how a job is made to fit into what there is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from weft_geo.errors import InputError
+from weft_geo.geo.cog import CogWriter
+from weft_geo.inference.backends import Predictor
+from weft_geo.inference.blending import RollingBand
+from weft_geo.inference.columns import split_columns
+from weft_geo.inference.job import BLEND_BEHIND, READ_AHEAD, SceneJob
+from weft_geo.inference.memory import available_memory_bytes, parse_memory, peak_memory_bytes, resident_memory_bytes
+from weft_geo.inference.stages import several
+from weft_geo.inference.strips import StripReader
+
+Wanted = tuple[bool, bool, bool]
+"""Whether objects, a mask and a probability raster are wanted."""
+
+OUTLINING_BYTES = 96 << 20
+"""What outlining takes for a scene of few objects, as measured; it grows with the objects."""
+
+
+def estimate_engine_bytes(job: SceneJob, predictor: Predictor, wanted: Wanted) -> int:
+    """Bytes that the engine's own buffers take at their largest, the model's aside.
+
+    Args:
+        job: The job.
+        predictor: The model.
+        wanted: The layers that are written.
+    """
+    grid, info, classes = job.grid, job.raster.info, len(predictor.contract.classes)
+    itemsize = np.dtype(info.dtype).itemsize
+    width = max(block.width for block in job.blocks)
+    window = 4 * job.batch_size * grid.shape[0] * grid.shape[1]
+    held = StripReader.bytes_needed(grid, width, len(job.bands), itemsize, job.batch_size, info.block_shape[0])
+    beside = predictor.concurrency if predictor.concurrency > 1 else 0  # batches in flight but the first, and one more
+    held += window * (len(job.bands) * (READ_AHEAD + 1 + beside) + classes * (BLEND_BEHIND + 1 + beside))
+    held += RollingBand.bytes_needed(grid, width, classes)
+    lot = min(job.lot_rows, grid.rows.length) * grid.cols.length
+    held += lot * (2 * classes + 2) * (1 if len(job.blocks) == 1 else 2)
+    objects, mask, probability = wanted
+    held += OUTLINING_BYTES if objects else 0
+    held += CogWriter.bytes_needed(1, grid.cols.length) if mask else 0
+    held += CogWriter.bytes_needed(classes, grid.cols.length) if probability else 0
+    decoded = info.height * info.width * info.bands * itemsize
+    return held + min(job.cache_bytes, decoded)
+
+
+def fit(
+    job: SceneJob, predictor: Predictor, wanted: Wanted, max_memory: str | int | None, free_batch: bool
+) -> SceneJob:
+    """The job in smaller batches, then in as many blocks of columns as it takes to stay within the memory.
+
+    Without a limit the engine's buffers may take half of what the machine has left.
+    """
+
+    def engine(job: SceneJob) -> int:
+        return estimate_engine_bytes(job, predictor, wanted)
+
+    if max_memory is None:
+        available = available_memory_bytes()
+        if available is None or engine(job) <= available // 2:
+            return job
+        limit, model = available // 2, 0
+    else:
+        limit, model = parse_memory(max_memory), measure_model(predictor, job)
+        if free_batch and model + engine(job) > limit and job.batch_size > 1:
+            job = replace(job, batch_size=1)
+    most, tried, count = len(job.grid.cols.starts), [job], 1
+    while model + engine(tried[-1]) > limit and count < most:
+        count = min(most, count + 1 + count // 4)
+        tried.append(replace(job, blocks=split_columns(job.grid, count)))
+    if model + engine(tried[-1]) <= limit:
+        return tried[-1]
+    best = min(tried, key=engine)
+    if max_memory is None:
+        return best
+    raise InputError(
+        f"{job.raster.info.name} needs at least {(model + engine(best)) / 2**20:.0f} MiB with this model, of which the "
+        f"model itself takes {model / 2**20:.0f}; --max-memory is {limit / 2**20:.0f} MiB. Give more, or a smaller "
+        "--window"
+    )
+
+
+def measure_model(predictor: Predictor, job: SceneJob) -> int:
+    """Peak resident memory of this process with the model at work, on as many batches of zeros as it takes at once."""
+    before = peak_memory_bytes()
+    images = np.zeros((job.batch_size, len(job.bands), *job.grid.shape), np.float32)
+    for _ in several(predictor, [images] * predictor.concurrency, predictor.concurrency, "measure"):
+        pass
+    peak = peak_memory_bytes()
+    return peak if peak > before else resident_memory_bytes()
