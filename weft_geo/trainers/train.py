@@ -29,7 +29,7 @@ from weft_geo.trainers.task import SegmentationTask
 BEST, CONFIG, REPORT = "best.ckpt", "config.yaml", "report.json"
 # What may change when a run goes on: nothing that it learns depends on it.
 _FREE = {
-    "data": ("data_root", "workers"),
+    "data": ("data_root", "workers", "check"),
     "run": ("device", "devices", "parallel", "gradient_checkpointing", "save_every", "log_every", "pictures"),
 }
 
@@ -97,7 +97,7 @@ def train(
     hear = progress or (lambda *_: None)
     last = folder / LAST
     check_folder(folder, config, resume)
-    data = open_data(config)
+    data = open_data(config, progress=hear)
     model, start = start_model(config, data)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
 
