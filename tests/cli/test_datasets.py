@@ -41,6 +41,7 @@ def test_verify(run, tmp_path: Path) -> None:
     draw(tmp_path, 3)
     done = run("datasets", "verify", "ecssd", "--data-root", tmp_path, "--workers", 1)
     assert "test: 3 pairs" in done.stdout
+    assert "nothing is wrong with them" in done.stdout
     (tmp_path / "masks/1.png").unlink()
     done = run("datasets", "verify", "ecssd", "--data-root", tmp_path, "--workers", 1, code=2)
     assert "problem: " in done.stdout

@@ -102,6 +102,8 @@ def working_gsd(config: TrainConfig) -> float | None:
     with as_file(shipped) as path, safe_open(path, "pt") as file:
         trained = ModelContract.from_json(file.metadata()["contract"]).gsd_m
     with open_raster(SceneImages.list_files(config.data.images)[0]) as first:
+        if first.info.crs is None:
+            return None  # the data set refuses it, and says what to do
         change = choose_resampling(first.info.pixel, "auto", trained)
     return trained if change is not None and change.coarser else None
 
