@@ -91,5 +91,7 @@ def verify(console: Console, /, name: str, data_root: str, workers: int | None, 
                 console.result(f"  mean {report.mean}, standard deviation {report.std} (red, green, blue)")
             for line in [f"  note: {note}" for note in report.notes] + [f"  problem: {p}" for p in report.problems]:
                 console.result(line)
+        if not problems:
+            console.result("every picture and mask was read; nothing is wrong with them")
     if problems:
         raise DatasetError(f"{len(problems)} problem(s) with {benchmark.title} in {data_root}, listed above")

@@ -154,7 +154,7 @@ def _checkpoint(console: Console, options: dict[str, Any]) -> None:
 
 
 _TABLE = (
-    ("miou", "mIoU", "background and object, all pixels together, at > 0.5 (mmsegmentation, the research code)"),
+    ("miou", "mIoU", "background and object, all pixels together, maps as they are at > 0.5 (mmsegmentation)"),
     ("mdice", "mDice", "likewise"),
     ("iou", "IoU", "object alone, all pixels together, at > 0.5"),
     ("dice", "Dice", "likewise"),

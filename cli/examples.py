@@ -44,4 +44,5 @@ def write_examples(
             mask,
             None if image is None else read_image(image),
         )
-    console.note(f"{folder}: image, truth, map, errors (red: not there, blue: not found)")
+    panels = "truth, map, errors" if all(image is None for image, _, _ in files) else "image, truth, map, errors"
+    console.note(f"{folder}: {panels} (red: not there, blue: not found)")

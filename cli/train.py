@@ -22,7 +22,7 @@ TABLES = ("ablation", "experts", "strategies")
 PLACES = {
     "dataset": "data", "data_root": "data", "images": "data", "labels": "data", "val_images": "data",
     "class_field": "data", "gsd_m": "data", "val_share": "data", "crop": "data", "limit": "data", "overfit": "data",
-    "workers": "data",
+    "workers": "data", "check": "data",
     "weights": "model", "backbone": "model", "strategy": "model", "ablate": "model", "experts": "model",
     "freeze_trunk": "model",
     "lr": "optimizer", "max_steps": "optimizer", "warmup_steps": "optimizer",
@@ -76,6 +76,7 @@ def split_list(context: click.Context, parameter: click.Parameter, value: str | 
 @click.option("--precision", help="As Lightning's precision: 32-true, bf16-mixed, 16-mixed …")
 @click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory for about a third more time.")
 @click.option("--workers", type=click.IntRange(0), help="Processes that read beside the training.")
+@click.option("--check/--no-check", default=None, help="Read every file before the training starts.  [default: check]")
 @click.option("--val-every", type=click.IntRange(1), help="Steps between validations.")
 @click.option("--save-every", type=click.IntRange(1), help="Steps between checkpoints to go on from.")
 @click.option("--patience", type=click.IntRange(0), help="Stop after so many validations without a better one.")

@@ -53,7 +53,8 @@ def test_own_polygons_to_a_model_that_predicts_and_explains(run: Run, own: Path,
     steps = [e for e in events if e["stage"] == "train" and e["event"] == "progress"]
     assert [e["done"] for e in steps] == [1, 2, 3]
     assert all(e["message"].startswith("loss ") and e["total"] == 3 for e in steps)
-    assert "starts from" in events[0]["message"]
+    assert [e["stage"] for e in events if e["event"] == "start"] == ["check", "prepare", "train", "export"]
+    assert "starts from" in next(e["message"] for e in events if e["stage"] == "prepare")
     assert "val mIoU" in result.stdout
     assert "is finished; pass --overwrite" in run(*words, code=2).stderr
     run("predict", own / "scene.tif", "-o", "objects.gpkg", "--model", "run/model.onnx", "--window", "256")

@@ -7,17 +7,23 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shapely.geometry import box
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
+
+from torchgeo.datasets import GeoDataset  # noqa: E402
 
 from weft_geo.datasets.areas import split_by_area  # noqa: E402
 from weft_geo.datasets.augment import ResearchAugmentation, augment, distort_colours, resize_to_fit  # noqa: E402
 from weft_geo.datasets.datamodules import ScenesDataModule, SegmentationDataModule  # noqa: E402
 from weft_geo.datasets.labels import IGNORE  # noqa: E402
 from weft_geo.errors import CrsError, DatasetError, InputError, RasterError, VectorError  # noqa: E402
+from weft_geo.samplers import CoveringGeoSampler, ObjectBalancedGeoSampler  # noqa: E402
 
 from .trees import draw_tree  # noqa: E402
 
@@ -202,6 +208,56 @@ def test_what_cannot_be_used_is_said_at_once(make_raster: Callable[..., Path], t
         scenes(tmp_path / "empty", labels)
     with pytest.raises(InputError, match="between 0 and 1, got 1"):
         scenes(images, labels, val_share=1)
+
+
+class OneScene(GeoDataset):
+    """Where a scene of half-metre pixels lies; without any."""
+
+    def __init__(self, bounds: tuple[float, float, float, float]) -> None:
+        time = pd.IntervalIndex.from_tuples([(pd.Timestamp(0), pd.Timestamp(1))], closed="both")
+        self.index = gpd.GeoDataFrame(index=time, geometry=[box(*bounds)], crs="EPSG:32633")
+        self._res = (0.5, 0.5)
+
+    def __getitem__(self, query: object) -> dict[str, object]:
+        raise AssertionError("nothing is to be read")
+
+
+@given(
+    extent=st.tuples(st.floats(5, 400), st.floats(5, 400)),
+    share=st.floats(0.05, 0.6),
+    size=st.sampled_from([32, 64, 160]),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=30, deadline=None)
+def test_no_chip_to_train_on_shows_what_is_validated(
+    extent: tuple[float, float], share: float, size: int, seed: int
+) -> None:
+    """But where the area is smaller than a chip: that one is laid over the whole of it, and the rest is unknown."""
+    scene = (1000.0, 2000.0, 1000 + extent[0], 2000 + extent[1])
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(scene[:2], scene[2:], (12, 2))
+    shapes = np.array([box(x - 2, y - 2, x + 2, y + 2) for x, y in centres])
+    areas = split_by_area([scene], gpd.GeoDataFrame(geometry=shapes, crs="EPSG:32633"), share)
+    (train,), (val,) = areas.train, areas.val
+    assert box(*train).intersection(box(*val)).area == pytest.approx(0, abs=1e-6)
+    assert box(*train).area + box(*val).area == pytest.approx(extent[0] * extent[1])
+
+    dataset = OneScene(scene)
+    labels = np.ones(len(shapes), np.int64)
+    sampler = ObjectBalancedGeoSampler(dataset, [train], shapes, labels, size, 40, scales=(0.75, 1.5), seed=seed)
+    for x, y, _ in sampler:
+        assert (x.stop - x.start) / x.step == pytest.approx(size)
+        for low, high, start, stop in ((*train[::2], x.start, x.stop), (*train[1::2], y.start, y.stop)):
+            if stop - start < high - low:
+                assert low - 1e-6 <= start
+                assert stop <= high + 1e-6
+            else:  # it covers the area, but for the pixel that the grid of the area takes
+                assert start <= low + x.step
+                assert stop >= high - x.step
+
+    covering = CoveringGeoSampler(dataset, [val], size)
+    covered = sum(box(x.start, y.start, x.stop, y.stop).intersection(box(*val)).area for x, y, _ in covering)
+    assert covered == pytest.approx(box(*val).area)  # once, for chips do not overlap
 
 
 def test_the_split_is_repeatable() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +16,10 @@ from weft_geo.datasets.augment import ResearchAugmentation
 from weft_geo.datasets.augmented import AugmentedDataset, Item, SceneChips
 from weft_geo.datasets.benchmark import BenchmarkDataset
 from weft_geo.datasets.catalogue import find_benchmark
+from weft_geo.datasets.raster_check import require_readable
 from weft_geo.datasets.registry import load_dataset
 from weft_geo.datasets.scene_datasets import SceneImages, ScenePolygons
-from weft_geo.datasets.verify import require_sound
+from weft_geo.datasets.verify import Progress, require_sound
 from weft_geo.errors import InputError, VectorError
 from weft_geo.samplers import CoveringGeoSampler, ObjectBalancedGeoSampler, ResumableSampler
 
@@ -43,6 +45,7 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
             the data an epoch.
         limit: only the first pictures of each split, to try things out or to overfit on purpose.
         check: read every file in `setup`, so that a damaged one stops the run before it starts.
+        progress: hears how far the check is.
 
     Attributes:
         classes: object classes, background left out.
@@ -69,6 +72,7 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
         samples: int | None = None,
         limit: int | None = None,
         check: bool = True,
+        progress: Progress | None = None,
     ) -> None:
         super().__init__()
         _check(batch_size, num_workers)
@@ -77,7 +81,8 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
         self.benchmark = find_benchmark(name)
         self.root, self.batch_size, self.num_workers = Path(root), batch_size, num_workers
         self.augmentation = augmentation or ResearchAugmentation()
-        self.seed, self.samples, self.limit, self.check = seed, samples, limit, check
+        self.seed, self.samples, self.limit = seed, samples, limit
+        self.check, self.progress = check, progress
         self.start_samples = 0
         self.classes = self.benchmark.classes
         train, test = (self.benchmark.statistics_of(split) for split in ("train", self.benchmark.validation))
@@ -109,8 +114,8 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
     def _load(self, split: str) -> BenchmarkDataset:
         data = load_dataset(self.benchmark.name, self.root, split)
         data.pairs = data.pairs[: self.limit]
-        if self.check:
-            require_sound(data.pairs)
+        if self.check and _is_first_process():
+            require_sound(data.pairs, progress=self.progress)
         return data
 
 
@@ -139,6 +144,8 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
         scales: a chip shows the ground at 1/scale of the pixel size, drawn log-evenly from this range.
         vary: turn, mirror and distort training chips.
         seed: of all random choices.
+        check: read every block of the rasters in `setup`, so that a damaged one stops the run before it starts.
+        progress: hears how far the check is.
 
     Attributes:
         classes: object classes, background left out; known after `setup`, as are the others.
@@ -173,6 +180,8 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
         scales: tuple[float, float] = (0.75, 1.5),
         vary: bool = True,
         seed: int = 2024,
+        check: bool = True,
+        progress: Progress | None = None,
     ) -> None:
         super().__init__()
         _check(batch_size, num_workers)
@@ -184,6 +193,7 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
         self.batch_size, self.num_workers, self.chip, self.samples = batch_size, num_workers, chip, samples
         self.gsd_m, self.bands, self.object_share, self.scales = gsd_m, bands, object_share, scales
         self.vary, self.seed = vary, seed
+        self.check, self.progress = check, progress
         self.start_samples = 0
         self.scenes: Any = None
         self.polygons: ScenePolygons | None = None
@@ -217,6 +227,8 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
             raise VectorError(
                 "no polygon lies in the area to train on; give a raster with more labels, or another val_share"
             )
+        if self.check and _is_first_process():
+            require_readable(images.scenes, progress=self.progress)
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Batches to train on; incomplete ones are left out."""
@@ -256,6 +268,11 @@ def _check(batch_size: int, num_workers: int) -> None:
         raise InputError(
             f"batch_size must be at least 1 and num_workers at least 0, got {batch_size} and {num_workers}"
         )
+
+
+def _is_first_process() -> bool:
+    """Whether this is the only process of a run, or the first of several, which checks for all of them."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _workers(number: int) -> dict[str, Any]:

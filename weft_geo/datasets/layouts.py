@@ -206,10 +206,11 @@ def _not_there(benchmark: Benchmark, base: Path, split: str, folders: list[Folde
         )
     there = ", ".join(folder.describe() for folder in folders[:4]) + (" …" if len(folders) > 4 else "")
     roles = {folder.role for folder in folders if folder.split == split}
+    usual = f"Usual layout: {benchmark.layout}"
     if roles == {"image"} or roles == {"mask"}:
         missing = "masks" if roles == {"image"} else "pictures"
-        return f"{base} has no {missing} of {benchmark.title}'s {split} split; there are {there}"
+        return f"{base} has no {missing} of {benchmark.title}'s {split} split; there are {there}. {usual}"
     return (
-        f"{base} has no {split} split of {benchmark.title}; there are {there}. Usual layout: {benchmark.layout}; "
+        f"{base} has no {split} split of {benchmark.title}; there are {there}. {usual}; "
         f"also read are {split}/images and {split}/masks, or {split}.txt beside images and masks"
     )

@@ -19,8 +19,9 @@ from rasterio.crs import CRS
 from torchgeo.datasets import GeoDataset, RasterDataset
 
 from weft_geo.datasets.areas import Bounds
+from weft_geo.datasets.raster_check import require_readable
 from weft_geo.datasets.scenes import BANDS, burn_shapes, read_polygons
-from weft_geo.errors import CrsError, RasterError, VectorError
+from weft_geo.errors import CrsError, RasterError, RunError, VectorError
 from weft_geo.geo.contract import MAX_CLASSES, SCENE_SCALE, ModelContract
 from weft_geo.geo.normalize import Normalizer, measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
@@ -75,9 +76,10 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
                     res = (math.hypot(turn.a, turn.d) * factor, math.hypot(turn.b, turn.e) * factor)
                 chosen, _ = select_bands(info, BANDS, bands)
                 self._bands[path] = chosen
+                values, valid = self._look(raster, path)
                 own_range = ModelContract(bands=BANDS, scale=SCENE_SCALE)
-                self._normalizers[path] = measure_normalizer(raster, chosen, own_range)
-                self._samples.append((self._sample(raster, path), info.height * info.width))
+                self._normalizers[path] = measure_normalizer(raster, chosen, own_range, (values, valid))
+                self._samples.append((self._normalizers[path](values, valid)[:, valid], info.height * info.width))
         super().__init__(self.scenes, crs=crs, res=res)
         if len(self.index) < len(self.scenes):
             lost = sorted(set(self.scenes) - set(self.index.filepath))
@@ -136,11 +138,15 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
             valid |= there
         return {"crs": self.crs, "bounds": query, "image": torch.from_numpy(image), "valid": torch.from_numpy(valid)}
 
-    def _sample(self, raster: Raster, path: str) -> NDArray[np.float32]:
-        values, valid = raster.sample(self._bands[path])
+    def _look(self, raster: Raster, path: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        try:
+            values, valid = raster.sample(self._bands[path])
+        except RunError as error:
+            require_readable([path])  # names the block
+            raise RasterError(str(error)) from error
         if not valid.any():
             raise RasterError(f"{path} holds nothing but nodata; leave it out")
-        return self._normalizers[path](values, valid)[:, valid]
+        return values, valid
 
 
 class ScenePolygons(GeoDataset):  # type: ignore[misc]  # as above

@@ -92,13 +92,16 @@ def read_polygons(path: str | Path, crs: CRS) -> gpd.GeoDataFrame:
     Raises:
         VectorError: the layer cannot be read or has no CRS.
     """
+    if not Path(path).exists() and "://" not in str(path) and not str(path).startswith("/vsi"):
+        raise VectorError(f"{path} does not exist; give the layer that holds the polygons")
     try:
         parquet = Path(path).suffix.lower() in (".parquet", ".geoparquet")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "More than one layer found")  # the first is meant
             layer = gpd.read_parquet(path) if parquet else gpd.read_file(path)
     except Exception as error:  # pyogrio raises many kinds for one reason: OGR cannot read the file
-        raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error
+        reason = str(error).split(";")[0].rstrip(".")  # what follows is advice on GDAL's drivers
+        raise VectorError(f"{path} cannot be read as a vector layer: {reason}") from error
     if not isinstance(layer, gpd.GeoDataFrame):
         raise VectorError(f"{path} is a table without geometries; expected a layer of polygons")
     if layer.crs is None:

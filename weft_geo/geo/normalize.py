@@ -138,7 +138,12 @@ class Normalizer:
         return normal
 
 
-def measure_normalizer(raster: Raster, bands: tuple[int, ...], contract: ModelContract) -> Normalizer:
+def measure_normalizer(
+    raster: Raster,
+    bands: tuple[int, ...],
+    contract: ModelContract,
+    sample: tuple[NDArray[Any], NDArray[np.bool_]] | None = None,
+) -> Normalizer:
     """Decides how a scene's values are scaled for a model.
 
     The contract's range if it has one; the scene's own if it says so (``scene_range``); else uint8 as it is, and any
@@ -149,6 +154,7 @@ def measure_normalizer(raster: Raster, bands: tuple[int, ...], contract: ModelCo
         raster: The scene on its own grid, so that resampling does not change the answer.
         bands: 1-based band numbers in the model's order.
         contract: The model's.
+        sample: What ``raster.sample(bands)`` gave, for who has it already.
 
     Raises:
         RunError: If the scene cannot be read.
@@ -156,12 +162,12 @@ def measure_normalizer(raster: Raster, bands: tuple[int, ...], contract: ModelCo
     if isinstance(contract.scale, tuple):
         limits = [contract.scale] * len(bands)
     elif contract.scale == SCENE_SCALE:
-        values, valid = raster.sample(bands)
+        values, valid = sample or raster.sample(bands)
         limits = [scene_range(values[:, valid], raster.info.nodata)] * len(bands)
     elif raster.info.dtype == "uint8":
         limits = [(0.0, 255.0)] * len(bands)
     else:
-        values, valid = raster.sample(bands)
+        values, valid = sample or raster.sample(bands)
         limits = [_percentiles(band[valid], raster.info.nodata) for band in values]
     low, high = zip(*limits, strict=True)
     return Normalizer(low, high, contract.means, contract.stds)

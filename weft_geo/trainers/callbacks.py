@@ -14,10 +14,12 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
 from weft_geo.errors import InterruptedRunError
+from weft_geo.trainers.whole_files import written_whole
 
 Progress = Callable[[str, str, int, int, str], None]
 LAST = "last.ckpt"
@@ -68,8 +70,11 @@ class Interruption:
                 signal.signal(number, handler)
 
 
-class KeepLast(L.Callback):  # type: ignore[misc]
+class KeepLast(Checkpoint):  # type: ignore[misc]
     """Writes the checkpoint that a run goes on from, and ends the run when it is asked to.
+
+    Lightning runs its checkpoint callbacks after all others, in the order given. Being one, and given after the one
+    that keeps the best step, it saves what that one knows; else a run that goes on would take a worse step for best.
 
     A step that is validated is saved after the validation, and the step before it too: what a checkpoint holds has been
     logged, what comes after it will be logged again, and who interrupts a validation loses one step.
@@ -162,7 +167,7 @@ class Curves(L.Callback):  # type: ignore[misc]
     def _write(self, name: str, step: int, prefix: str, values: dict[str, Tensor], more: dict[str, Tensor]) -> None:
         row = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)} | more
         path = self.folder / name
-        fresh = not path.exists()
+        fresh = not path.exists() or not path.stat().st_size
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             if fresh:
@@ -174,9 +179,10 @@ def drop_rows(path: Path, after: int) -> None:
     """Drop the rows of a CSV file whose first field is a step behind the given one, and a last row cut short."""
     if not path.exists():
         return
-    head, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    head, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
     kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= after]
-    path.write_text("".join([head, *kept]), encoding="utf-8")
+    with written_whole(path) as beside:
+        beside.write_text("".join([head, *kept] if head.endswith("\n") else []), encoding="utf-8")
 
 
 class Pictures(L.Callback):  # type: ignore[misc]

@@ -36,6 +36,7 @@ class DataConfig:
         overfit: learn the first so many images of a benchmark by heart, unvaried and validated on themselves: a check
             that everything is connected. None for real training.
         workers: processes that read beside the training.
+        check: read every file before the training starts, so that a damaged one stops it there.
     """
 
     dataset: str | None = None
@@ -50,6 +51,7 @@ class DataConfig:
     limit: int | None = None
     overfit: int | None = None
     workers: int = 2
+    check: bool = True
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from weft_geo.datasets.augment import ResearchAugmentation
 from weft_geo.datasets.augmented import AugmentedDataset
 from weft_geo.datasets.datamodules import ScenesDataModule, SegmentationDataModule
 from weft_geo.datasets.scene_datasets import SceneImages
+from weft_geo.datasets.verify import Progress
 from weft_geo.geo.contract import SCENE_SCALE, ModelContract
 from weft_geo.geo.ground import choose_resampling
 from weft_geo.geo.raster import open_raster
@@ -25,12 +26,13 @@ from weft_geo.trainers.config import TrainConfig
 WINDOW = 512
 
 
-def open_data(config: TrainConfig, samples: int | None = None) -> Any:
+def open_data(config: TrainConfig, samples: int | None = None, progress: Progress | None = None) -> Any:
     """The data module of a run, set up: whatever is wrong with the data is said here, before anything is trained.
 
     Args:
         config: of the run.
         samples: that the whole run draws; None to say so later, before the loader is asked for.
+        progress: hears how far the check of the files is.
 
     Raises:
         DatasetError, RasterError, VectorError: the data cannot be used.
@@ -50,6 +52,8 @@ def open_data(config: TrainConfig, samples: int | None = None) -> Any:
             run.seed,
             samples,
             data.overfit or data.limit,
+            data.check,
+            progress,
         )
     else:
         module = ScenesDataModule(
@@ -64,6 +68,8 @@ def open_data(config: TrainConfig, samples: int | None = None) -> Any:
             samples=samples,
             gsd_m=working_gsd(config),
             seed=run.seed,
+            check=data.check,
+            progress=progress,
         )
     module.setup("fit")
     if data.overfit is not None:
@@ -96,6 +102,8 @@ def working_gsd(config: TrainConfig) -> float | None:
     with as_file(shipped) as path, safe_open(path, "pt") as file:
         trained = ModelContract.from_json(file.metadata()["contract"]).gsd_m
     with open_raster(SceneImages.list_files(config.data.images)[0]) as first:
+        if first.info.crs is None:
+            return None  # the data set refuses it, and says what to do
         change = choose_resampling(first.info.pixel, "auto", trained)
     return trained if change is not None and change.coarser else None
 

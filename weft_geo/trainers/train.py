@@ -25,11 +25,12 @@ from weft_geo.trainers.config import TrainConfig, build_config, read_values
 from weft_geo.trainers.meter import Meter
 from weft_geo.trainers.start import open_data, start_model
 from weft_geo.trainers.task import SegmentationTask
+from weft_geo.trainers.whole_files import WholeCheckpoints, written_whole
 
 BEST, CONFIG, REPORT = "best.ckpt", "config.yaml", "report.json"
 # What may change when a run goes on: nothing that it learns depends on it.
 _FREE = {
-    "data": ("data_root", "workers"),
+    "data": ("data_root", "workers", "check"),
     "run": ("device", "devices", "parallel", "gradient_checkpointing", "save_every", "log_every", "pictures"),
 }
 
@@ -97,14 +98,13 @@ def train(
     hear = progress or (lambda *_: None)
     last = folder / LAST
     check_folder(folder, config, resume)
-    data = open_data(config)
+    data = open_data(config, progress=hear)
     model, start = start_model(config, data)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
 
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{CONFIG}.part"
-    beside.write_text(config.to_yaml(), encoding="utf-8")
-    beside.replace(folder / CONFIG)
+    with written_whole(folder / CONFIG) as beside:
+        beside.write_text(config.to_yaml(), encoding="utf-8")
 
     interruption, meter = Interruption(), Meter(config.run.batch_size)
     task = build_task(model, config, data)
@@ -124,7 +124,7 @@ def train(
                 *([EarlyStopping("val/miou", mode="max", patience=config.run.patience)] if config.run.patience else []),
                 *([Pictures(folder / "pictures", config.run.pictures)] if config.run.pictures else []),
                 Follow(hear),
-                # The last one, for what it saves has been logged.
+                # The last one, for what it saves has been logged and the best step is known.
                 KeepLast(folder, config.run.save_every, val_steps(config), interruption),
             ],
         )
@@ -157,7 +157,8 @@ def train(
     )
     if trainer.is_global_zero:
         text = json.dumps(asdict(report), indent=2, ensure_ascii=False)
-        (folder / REPORT).write_text(text + "\n", encoding="utf-8")
+        with written_whole(folder / REPORT) as beside:
+            beside.write_text(text + "\n", encoding="utf-8")
     return report
 
 
@@ -197,6 +198,7 @@ def build_trainer(config: TrainConfig, folder: Path, callbacks: list[Any], *, lo
             logger=TensorBoardLogger(folder, name="tensorboard", version="") if log else False,
             enable_checkpointing=log,
             callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
             log_every_n_steps=run.log_every,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -216,7 +218,8 @@ def check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
         InputError: it was made with other values.
     """
     if not (folder / CONFIG).exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        left = f".{CONFIG}.part"  # by a run that was killed as it began
+        if folder.is_dir() and any(path.name != left for path in folder.iterdir()):
             raise OutputExistsError(f"{folder} is not empty and holds no run; give another folder")
         return
     if not resume:
