@@ -87,7 +87,7 @@ def test_a_weft_on_a_vit_trains_only_what_is_not_the_trunk() -> None:
 # A model of each family, cut down to four layers: what is its own lies in the embedding and inside a layer.
 FAMILIES = [
     "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3", "samvit_base_patch16", "vit_base_patch16_224.mae",
-    "vit_tiny_patch16_224.augreg_in21k",
+    "vit_tiny_patch16_224.augreg_in21k", "eva02_tiny_patch14_224",
 ]  # fmt: skip
 
 
