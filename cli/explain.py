@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -16,9 +17,8 @@ from .progress import Console
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .png file to write.")
 @click.option(
     "--model",
-    required=True,
     type=click.Path(path_type=Path),
-    help="A checkpoint (.safetensors), or the folder of a run, whose curves are drawn too.",
+    help="A checkpoint (.safetensors), or a run's folder, whose curves are drawn too.  [default: the embedded one]",
 )
 @click.option("--trunk", type=click.Path(path_type=Path), help="The trunk that an adapter-only checkpoint belongs to.")
 @click.option(
@@ -36,7 +36,7 @@ def explain(
     /,
     image: str,
     output: Path,
-    model: Path,
+    model: Path | None,
     trunk: Path | None,
     max_side: int,
     crs: str | None,
@@ -52,13 +52,13 @@ def explain(
 
     from .picture import read_picture
 
-    run = model if model.is_dir() else None
+    run = model if model is not None and model.is_dir() else None
     curves = output.with_name(f"{output.stem}_curves.png")
     if output.suffix.lower() != ".png":
         raise InputError(f"{output} must end in .png")
     if not overwrite and (there := [path for path in (output, curves) if path.exists()]):
         raise OutputExistsError(f"{there[0]} is already there; pass --overwrite to replace it")
-    checkpoint = model if run is None else find_model(run)
+    checkpoint = find_model(run) if run else model or Path(str(files("weft_geo.weights") / "weft-tiny.safetensors"))
 
     from weft_geo.models import load_checkpoint
     from weft_geo.models.explain import draw_explanation

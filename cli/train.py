@@ -74,7 +74,14 @@ def split_list(context: click.Context, parameter: click.Parameter, value: str | 
 @click.option("--devices", help="As Lightning's devices: how many, or which.")
 @click.option("--parallel", help="As Lightning's strategy: auto, ddp, fsdp …")
 @click.option("--precision", help="As Lightning's precision: 32-true, bf16-mixed, 16-mixed …")
-@click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory for about a third more time.")
+@click.option(
+    "--gradient-checkpointing",
+    is_flag=False,
+    flag_value="all",
+    type=click.Choice(["adapter", "all"]),
+    callback=lambda context, parameter, value: {"all": True}.get(value, value),
+    help="Less memory for more time: run the adapter, or the trunk's layers too, again backwards.",
+)
 @click.option("--workers", type=click.IntRange(0), help="Processes that read beside the training.")
 @click.option("--check/--no-check", default=None, help="Read every file before the training starts.  [default: check]")
 @click.option("--val-every", type=click.IntRange(1), help="Steps between validations.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ timm = pytest.importorskip("timm", reason="needs the train extra")
 
 from weft_geo.errors import CheckpointError, InputError, UnknownNameError  # noqa: E402
 from weft_geo.models import Segmenter, build_model, load_checkpoint, save_checkpoint  # noqa: E402
-from weft_geo.models.backbones import TimmTrunk, UniPerceiver, trunk_shape  # noqa: E402
+from weft_geo.models.backbones import TimmTrunk, UniPerceiver, timm_vit, trunk_shape  # noqa: E402
 from weft_geo.models.backbones.timm_vit import load_timm_weights  # noqa: E402
 from weft_geo.models.checkpoint import fetch, load_weights  # noqa: E402
 
@@ -81,6 +82,38 @@ def test_a_weft_on_a_vit_trains_only_what_is_not_the_trunk() -> None:
     out.mask_logits.square().mean().backward()
     assert all(p.grad is None for p in model.trunk.parameters())
     assert model.stages[0].injection.attention.value_proj.weight.grad.abs().sum() > 0
+
+
+# A model of each family, cut down to four layers: what is its own lies in the embedding and inside a layer.
+FAMILIES = [
+    "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3", "samvit_base_patch16", "vit_base_patch16_224.mae",
+    "vit_tiny_patch16_224.augreg_in21k", "eva02_tiny_patch14_224",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_trained_on_and_comes_back(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(timm_vit, "create_vit", partial(timm_vit.create_vit, depth=4))
+    model = small_vit(backbone=f"timm/{name}").train()
+    before = {key: value.clone() for key, value in model.trunk_state().items()}
+    with torch.no_grad():
+        for stage in model.stages:
+            stage.injection.gamma.fill_(1)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=1e-3)
+    model(torch.randn(2, 3, 64, 96)).mask_logits.square().mean().backward()
+    assert model.stages[0].injection.attention.value_proj.weight.grad.abs().sum() > 0  # through all of the trunk
+    optimizer.step()
+    after = model.trunk_state()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+    model.eval()
+    whole = save_checkpoint(model, tmp_path / "whole.safetensors", adapter_only=False)
+    adapter = save_checkpoint(model, tmp_path / "adapter.safetensors")
+    images = torch.randn(1, 3, 96, 64)
+    with torch.no_grad():
+        again = load_checkpoint(adapter, trunk=whole)
+        assert torch.equal(again.probabilities(images), model.probabilities(images))
 
 
 def test_an_adapter_on_a_vit_comes_back(tmp_path: Path) -> None:

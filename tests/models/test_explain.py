@@ -24,7 +24,7 @@ def test_experts_boundaries_and_probability_of_an_image() -> None:
     torch.testing.assert_close(found.routings[0].weights, expected.weights.detach())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     figure = draw_explanation(found, torch.zeros(70, 100, 3, dtype=torch.uint8).numpy())
-    assert sum(len(part.axes) for part in figure.subfigs) == 10
+    assert sum(len(part.axes) for part in figure.subfigs) == 11  # six pictures, their scale, four scales of experts
 
 
 def test_without_twe_and_esto_there_is_less_to_show() -> None:

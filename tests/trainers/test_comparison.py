@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("lightning.pytorch", reason="needs the train extra")
 
-from weft_geo.errors import UnknownNameError
+from weft_geo.errors import InputError, UnknownNameError
 from weft_geo.trainers.comparison import compare, variants
 from weft_geo.trainers.config import ModelConfig, build_config
 from weft_geo.trainers.learning_rate import suggest_rate
@@ -40,12 +40,14 @@ def test_the_rows_of_the_tables() -> None:
 
 
 def test_a_table_goes_on_where_it_stopped(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    for name in ("1", "2", "6", "7"):
-        folder = tmp_path / f"{name}_of_7"
-        folder.mkdir()
-        (folder / "report.json").write_text(json.dumps(asdict(DONE)))
-    heard: list[tuple[Any, ...]] = []
     config = build_config(values(optimizer={"max_steps": 1}, run={"val_every": 1}))
+    for name, model in variants("experts", config.model).items():
+        if name != "4 of 7":
+            folder = tmp_path / name.replace(" ", "_")
+            folder.mkdir()
+            (folder / "config.yaml").write_text(replace(config, model=model).to_yaml())
+            (folder / "report.json").write_text(json.dumps(asdict(DONE)))
+    heard: list[tuple[Any, ...]] = []
     table = compare(config, "experts", tmp_path, progress=lambda *event: heard.append(event))
     assert [row.name for row in table.rows] == ["1 of 7", "2 of 7", "4 of 7", "6 of 7", "7 of 7"]
     assert table.rows[2].report.steps == 1  # trained in a process of its own
@@ -55,6 +57,10 @@ def test_a_table_goes_on_where_it_stopped(values: Callable[..., dict[str, Any]],
     assert len(lines) == 7
     assert len(json.loads((tmp_path / "table.json").read_text())) == 5
     assert [event[2] for event in heard if event[0] == "progress"] == [1, 2, 3, 4, 5]
+
+    longer = build_config(values(optimizer={"max_steps": 2}, run={"val_every": 1}))
+    with pytest.raises(InputError, match=r"1_of_7 was begun with other values of optimizer\.max_steps"):
+        compare(longer, "experts", tmp_path)
 
 
 def test_a_learning_rate_is_suggested_and_nothing_else_is_written(

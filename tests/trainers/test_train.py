@@ -147,6 +147,17 @@ def test_every_strategy_runs_to_a_checkpoint(values: Values, tmp_path: Path, str
     assert (report.trainable_share > 0.99) == (strategy == "full")
 
 
+def test_two_pictures_are_learnt_by_heart(values: Values, tmp_path: Path) -> None:
+    asked = values(data={"overfit": 2}, optimizer={"lr": 1.5e-3, "max_steps": 60, "warmup_steps": 5})
+    asked["run"] |= {"val_every": 60}
+    config = build_config(asked)
+    assert (config.run.ema, config.optimizer.weight_decay) == (0.0, 0.0)
+    assert config.model_fields()["drop_path"] == 0.0
+    report = train(config, tmp_path / "run")
+    print(f"object IoU {report.val_iou['object']:.3f} after {report.steps} steps")
+    assert report.val_iou["object"] > 0.85
+
+
 def test_early_stopping(values: Values, tmp_path: Path) -> None:
     asked = values(
         optimizer={"max_steps": 8, "lr": 1e-9, "warmup_steps": 0}, run={"val_every": 1, "patience": 2, "save_every": 9}

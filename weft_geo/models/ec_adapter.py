@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from weft_geo.models.deformable_attention import DeformableAttention, Sizes
 from weft_geo.models.esto import SubspaceTokenOptimizer
+from weft_geo.models.recompute import Recomputable
 from weft_geo.models.see import EnhancerFeedForward
 
 
-class ExpertInjection(nn.Module):
+class ExpertInjection(Recomputable):
     """x + γ ⊙ ESTO(DeformableAttention(LN(x), LN(c))): what the experts found, told to the frozen trunk.
 
     γ starts at zero, so training starts from the trunk as it was.
@@ -47,6 +48,10 @@ class ExpertInjection(nn.Module):
 
         `reference` is [N, 2] and `sizes` the three (height, width) of c, as in `DeformableAttention`.
         """
+        return self.kept_small(lambda x, c: self.inject(x, c, reference, sizes), x, c)
+
+    def inject(self, x: Tensor, c: Tensor, reference: Tensor, sizes: Sizes) -> Tensor:
+        """What `forward` gives."""
         attended = self.attention(self.query_norm(x), reference, self.value_norm(c), sizes)
         out: Tensor = x + self.gamma * self.esto(attended)
         return out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STRIDES = (4, 8, 16, 32)
+WIDTH = 13.0  # of the picture, in inches
+FOUND, CHOSEN, IDLE = "#ff00dc", "tab:blue", "lightgrey"
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ def explain(model: Segmenter, image: Tensor | NDArray[np.float32]) -> Explanatio
     return Explanation(sizes, tuple(routings), tuple(boundaries), probability.cpu())
 
 
-def draw_explanation(found: Explanation, picture: Any) -> Figure:
-    """Draw the image, its probability, the boundary mask of each stage, and the experts of each scale.
+def draw_explanation(found: Explanation, picture: NDArray[np.uint8]) -> Figure:
+    """Draw the image, where objects are, where each stage sees boundaries, and the experts of each scale.
 
     Args:
         found: what `explain` gave.
@@ -103,34 +104,59 @@ def draw_explanation(found: Explanation, picture: Any) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 9), layout="constrained")
-    rows: Any = figure.subfigures(3, 1, height_ratios=(1.2, 1, 1))
-    for axis, (title, values, options) in zip(
-        rows[0].subplots(1, 2),
-        (("image", picture, {}), ("probability of an object", found.probability.numpy(), {"vmin": 0, "vmax": 1})),
-        strict=True,
-    ):
-        _show(axis, title, values, **options)
-    for stage, mask in enumerate(found.boundaries):
-        title = f"ESTO boundary mask, stage {stage + 1}"
-        _show(rows[1].add_subplot(1, 4, stage + 1), title, mask.numpy(), cmap="magma", vmin=0, vmax=1)
-    axes: Callable[..., Any] = rows[2].add_subplot
-    for scale, routing in enumerate(found.routings):
-        axis = axes(1, 4, scale + 1)
-        weights = routing.dense_weights()[0]
-        names = [f"{size}×{size}" for size in found.kernel_sizes]
-        axis.bar(names, routing.probabilities[0].numpy(), color=["tab:blue" if w > 0 else "lightgrey" for w in weights])
-        axis.set_title(f"experts at stride {STRIDES[scale]}: {', '.join(_chosen(found, routing))}", fontsize=9)
-        axis.tick_params(axis="x", labelrotation=60, labelsize=8)
-        axis.set_ylabel("gate probability" if scale == 0 else "")
+    H, W = picture.shape[:2]
+    panels = 2 + len(found.boundaries)
+    columns = panels if H > W else -(-panels // 2)  # tall pictures stand in one row, the others in two
+    rows = -(-panels // columns)
+    height = rows * (WIDTH / columns * H / W + 0.35)
+    bars = 3.0 if found.routings else 0.0
+    figure = Figure(figsize=(WIDTH, height + bars + 0.3), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(height, bars)) if bars else (figure,)
+    pictures, *below = parts
+    axes: Any = pictures.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
+    axes[0].imshow(picture)
+    axes[0].set_title("image")
+    axes[1].imshow(picture)
+    _outline(axes[1], found.probability.numpy())
+    grey = np.broadcast_to(picture.mean(axis=2, keepdims=True).astype(np.uint8), picture.shape)
+    for stage, (axis, mask) in enumerate(zip(axes[2:], found.boundaries, strict=False), start=1):
+        axis.imshow(grey)
+        # Cells of 16 px; the last ones reach over the edge, where the model pads.
+        extent = (0, 16 * mask.shape[1], 16 * mask.shape[0], 0)
+        shown = axis.imshow(
+            mask.numpy(), cmap="inferno", vmin=0, vmax=1, alpha=0.6, extent=extent, interpolation="bilinear"
+        )
+        axis.set(xlim=(0, W), ylim=(H, 0), title=f"ESTO, stage {stage}")
+    if found.boundaries:
+        bar = pictures.colorbar(shown, ax=axes.tolist(), shrink=0.6, aspect=30, pad=0.01, ticks=(0, 0.5, 1))
+        bar.set_label("ESTO's boundary mask; 0.5: the image's mean", fontsize=8)
+    if below:
+        _experts(below[0], found)
     return figure
 
 
-def _chosen(found: Explanation, routing: Routing) -> list[str]:
-    return [f"{found.kernel_sizes[int(index)]}" for index in routing.indices[0]]
+def _outline(axis: Any, probability: NDArray[np.float32]) -> None:
+    """The probability as a veil of colour, and the line along ½ that `predict` draws by default."""
+    axis.imshow(probability, cmap="Blues", vmin=0, vmax=1, alpha=0.75 * np.clip(probability, 0, 1))
+    if probability.min() < 0.5 < probability.max():
+        axis.contour(probability, levels=[0.5], colors=[FOUND], linewidths=1.2)
+    axis.set_title("objects: line at 0.5")
 
 
-def _show(axis: Any, title: str, values: Any, **options: Any) -> None:
-    axis.imshow(np.asarray(values), **options)
-    axis.set_title(title, fontsize=9)
-    axis.axis("off")
+def _experts(figure: Any, found: Explanation) -> None:
+    """A bar an expert and scale, as high as the gate's probability; the chosen ones with their weight."""
+    figure.suptitle("wavelet experts by kernel size: gate probability; those chosen in colour, with their weight")
+    axes = figure.subplots(1, len(found.routings), sharey=True, squeeze=False)[0]
+    names = [f"{size}×{size}" for size in found.kernel_sizes]
+    for axis, stride, routing in zip(axes, STRIDES, found.routings, strict=False):
+        weights, heights = routing.dense_weights()[0].tolist(), routing.probabilities[0].numpy()
+        axis.bar(names, heights, color=[CHOSEN if weight else IDLE for weight in weights])
+        for place, (weight, top) in enumerate(zip(weights, heights, strict=True)):
+            if weight:
+                axis.annotate(f"{weight:.2f}".lstrip("0"), (place, top), ha="center", va="bottom", fontsize=8)
+        axis.set_title(f"stride {stride}")
+        axis.tick_params(axis="x", labelrotation=45, labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(y=0.12)

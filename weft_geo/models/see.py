@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from weft_geo.models.deformable_attention import Sizes, split_levels
 from weft_geo.models.depthwise_conv import DepthwiseConv
 from weft_geo.models.group_cascade import GroupCascade
+from weft_geo.models.recompute import Recomputable
 
 SCALES = 3
 KERNEL_SIZES = (3, 5, 7)
@@ -59,7 +60,7 @@ class SpatialEnhancer(nn.Module):
         return torch.cat(enhanced, dim=1)
 
 
-class EnhancerFeedForward(nn.Module):
+class EnhancerFeedForward(Recomputable):
     """c + DropPath(Linear(GELU(SEE(Linear(LN(c)))))): one trainable block of the expert branch.
 
     Args:
@@ -80,8 +81,13 @@ class EnhancerFeedForward(nn.Module):
 
     def forward(self, tokens: Tensor, sizes: Sizes) -> Tensor:
         """[B, Σ hᵢ·wᵢ, D] → the same shape."""
+        out: Tensor = tokens + self.drop_path(self.kept_small(lambda tokens: self.change(tokens, sizes), tokens))
+        return out
+
+    def change(self, tokens: Tensor, sizes: Sizes) -> Tensor:
+        """What is added to the tokens, of the same shape."""
         hidden = self.fc1(self.norm(tokens))
         if self.enhancer is not None:
             hidden = self.enhancer(hidden, sizes)
-        out: Tensor = tokens + self.drop_path(self.fc2(F.gelu(hidden)))
-        return out
+        added: Tensor = self.fc2(F.gelu(hidden))
+        return added

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from weft_geo.geo.contract import ModelContract
 from weft_geo.models.backbones import Trunk, build_trunk
 from weft_geo.models.config import WeftConfig
 from weft_geo.models.mask_decoder import MaskDecoder, MaskDecoderOutput
+from weft_geo.models.recompute import Recomputable
 from weft_geo.models.resize import resize
 
 MULTIPLE_OF = 32
@@ -53,6 +55,17 @@ class Segmenter(nn.Module):
     def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """[B, C, H, W], H and W multiples of 32 and ≥ 64 → maps [B, D, H/s, W/s] of s = 4, 8, 16, 32."""
         raise TypeError(f"{type(self).__name__} must say how its features are made")
+
+    def recompute_in_backward(self, parts: bool | Literal["adapter"]) -> None:
+        """Which parts run again in the backward pass instead of keeping what they went through (`recompute`).
+
+        Args:
+            parts: "adapter" for what surrounds the trunk, True for the trunk's layers too, False for none.
+        """
+        for module in self.modules():
+            if isinstance(module, Recomputable):
+                module.recompute = bool(parts)
+        self.trunk.recompute = parts is True
 
     def trunk_state(self) -> dict[str, Tensor]:
         """The trunk's own values by their own names, without what LoRA put between them."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from weft_geo.models.expert_router import ExpertRouter, Routing
+from weft_geo.models.recompute import Recomputable
 from weft_geo.models.wavelet_expert import WaveletExpert
 
 
-class WaveletExpertMixture(nn.Module):
+class WaveletExpertMixture(Recomputable):
     """Σ over the chosen experts of weight · expert(x).
 
-    In training every expert runs on every image, because the research code's do: their batch statistics move even when
-    they are not chosen. In evaluation only the chosen ones run, which gives the same values.
+    In training every expert sees every image, because the research code's do: their batch statistics move even when
+    they are not chosen. But an expert that no image of the batch has chosen runs without a graph, and its gradients are
+    the zeros that they would be. In evaluation only the chosen ones run, which gives the same values.
 
     Args:
         channels: C, in and out.
@@ -37,9 +42,11 @@ class WaveletExpertMixture(nn.Module):
         """[B, C, H, W] → [B, C, H, W]."""
         routing: Routing = self.router(x)
         # An exported graph cannot branch on data, so it runs all experts too.
-        if self.training or torch.onnx.is_in_onnx_export() or torch.compiler.is_compiling():
+        if torch.onnx.is_in_onnx_export() or torch.compiler.is_compiling():
             weights = routing.dense_weights()[:, :, None, None, None]
             return sum((weights[:, i] * expert(x) for i, expert in enumerate(self.experts)), torch.zeros_like(x))
+        if self.training:
+            return self.train_experts(x, routing)
         weights = routing.dense_weights()
         out = torch.zeros_like(x)
         for i, expert in enumerate(self.experts):
@@ -49,6 +56,55 @@ class WaveletExpertMixture(nn.Module):
             elif len(chosen):
                 out.index_add_(0, chosen, (weights[chosen, i, None, None, None] * expert(x[chosen])).to(out.dtype))
         return out
+
+    def train_experts(self, x: Tensor, routing: Routing) -> Tensor:
+        """What `forward` gives, with all statistics and gradients, for no more work than these need."""
+        weights = routing.dense_weights()
+        chosen = _chosen_anywhere(weights)
+        out = torch.zeros_like(x)
+        idle: list[nn.Parameter] = []
+        for i, expert in enumerate(self.experts):
+            if chosen[i]:
+                out = out + self.kept_small(partial(weighted, expert), x, weights[:, i, None, None, None])
+                continue
+            idle += expert.parameters()
+            if any(module.training for module in expert.modules()):
+                with torch.no_grad():
+                    expert(x)
+        learning = [parameter for parameter in idle if parameter.requires_grad]
+        return ZeroGradients.apply(out, *learning) if learning else out
+
+
+def weighted(expert: nn.Module, x: Tensor, weight: Tensor) -> Tensor:
+    """The expert's share of the mixture: x [B, C, H, W], weight [B, 1, 1, 1]."""
+    share: Tensor = weight * expert(x)
+    return share
+
+
+def _chosen_anywhere(weights: Tensor) -> list[bool]:
+    """Which experts any image has chosen, by weights [B, E]; of all processes, for their batch norms may be joined."""
+    chosen = (weights > 0).any(dim=0).to(torch.uint8)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(chosen, torch.distributed.ReduceOp.MAX)
+    return [bool(value) for value in chosen.tolist()]
+
+
+class ZeroGradients(torch.autograd.Function):
+    """The first input as it is; the others, which it does not depend on, get gradients of zero.
+
+    With none at all, the optimizer would leave them out (no decay), and DDP would wait for them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *parameters: Tensor) -> Tensor:
+        """`x`."""
+        ctx.shapes = [(p.shape, p.dtype, p.device) for p in parameters]
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        """The gradient of `x` as it is, zeros for the others."""
+        return gradient, *(torch.zeros(shape, dtype=dtype, device=device) for shape, dtype, device in ctx.shapes)
 
 
 class WaveletExpertExtractor(nn.Module):

@@ -13,7 +13,7 @@ from typing import Any
 from weft_geo.errors import UnknownNameError
 from weft_geo.trainers.callbacks import Progress
 from weft_geo.trainers.config import ABLATIONS, ModelConfig, TrainConfig
-from weft_geo.trainers.train import REPORT, TrainReport, train
+from weft_geo.trainers.train import REPORT, TrainReport, check_values, train
 
 LABELS = {"twe": "TWE", "esto": "ESTO", "see": "SEE"}
 
@@ -86,8 +86,8 @@ def variants(table: str, model: ModelConfig) -> dict[str, ModelConfig]:
 def compare(config: TrainConfig, table: str, output: str | Path, progress: Progress | None = None) -> Table:
     """Train every row of a table and write table.md and table.json.
 
-    Each row runs in a process of its own, so that its peak memory is its own. A table that was stopped goes on with
-    the row that it stopped in.
+    Each row runs in a process of its own, so that its peak memory is its own, and is written when it is done. A table
+    that was stopped goes on with the row that it stopped in.
 
     Args:
         config: of all rows, but for what the table changes.
@@ -107,16 +107,22 @@ def compare(config: TrainConfig, table: str, output: str | Path, progress: Progr
     for name, model in wanted.items():
         report = _train_apart(replace(config, model=model), folder / _folder_name(name))
         rows.append(Row(name, report))
+        _write(Table(table, rows), folder)
         hear("progress", table, len(rows), len(wanted), f"{name}: mIoU {report.val_miou:.4f}")
-    finished = Table(table, rows)
-    (folder / "table.md").write_text(finished.to_markdown() + "\n", encoding="utf-8")
-    (folder / "table.json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
     hear("done", table, len(rows), len(wanted), str(folder / "table.md"))
-    return finished
+    return Table(table, rows)
+
+
+def _write(table: Table, folder: Path) -> None:
+    """The rows that there are so far."""
+    (folder / "table.md").write_text(table.to_markdown() + "\n", encoding="utf-8")
+    text = json.dumps([asdict(row) for row in table.rows], indent=2, ensure_ascii=False)
+    (folder / "table.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _train_apart(config: TrainConfig, folder: Path) -> TrainReport:
     if (folder / REPORT).exists():
+        check_values(folder, config)
         done: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         return TrainReport(**done)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from weft_geo.models.mask_decoder import MaskDecoderOutput, MaskPrediction
 from weft_geo.models.segmenter import semantic_scores
-from weft_geo.trainers.matcher import match
+from weft_geo.trainers.matcher import assign, cost_at_points
 from weft_geo.trainers.point_sampling import sample_points, uncertain_points
 
 IGNORE = 255
@@ -135,10 +135,12 @@ class MaskLoss(nn.Module):
         matching = (
             points.matching if points else [mask_logits.new_empty(config.num_points, 2).uniform_() for _ in targets]
         )
-        pairs = [
-            match(class_logits[i], mask_logits[i], target.labels, target.masks, matching[i], **MATCHING)
+        # All costs before any assignment, which waits for them: a GPU has the next ones to do meanwhile.
+        costs = [
+            cost_at_points(class_logits[i], mask_logits[i], target.labels, target.masks, matching[i], **MATCHING)
             for i, target in enumerate(targets)
         ]
+        pairs = [assign(cost) for cost in costs]
         wanted = torch.full(class_logits.shape[:2], self.num_classes, dtype=torch.long, device=class_logits.device)
         for i, (queries, chosen) in enumerate(pairs):
             wanted[i, queries] = targets[i].labels[chosen]

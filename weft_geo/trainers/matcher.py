@@ -35,9 +35,8 @@ def matching_cost(
         [Q, T].
     """
     class_cost = -class_logits.softmax(dim=-1)[:, labels]
-    positive = F.softplus(-mask_points)  # BCE against 1
-    negative = F.softplus(mask_points)  # BCE against 0
-    mask_cost = (positive @ target_points.T + negative @ (1 - target_points).T) / mask_points.shape[1]
+    # BCE(x, t) = softplus(x) − x·t, summed over points.
+    mask_cost = (F.softplus(mask_points).sum(dim=1)[:, None] - mask_points @ target_points.T) / mask_points.shape[1]
     probability = mask_points.sigmoid()
     overlap = 2 * probability @ target_points.T
     total = probability.sum(dim=1)[:, None] + target_points.sum(dim=1)[None]
@@ -46,10 +45,10 @@ def matching_cost(
 
 
 @torch.no_grad()
-def match(
+def cost_at_points(
     class_logits: Tensor, mask_logits: Tensor, labels: Tensor, masks: Tensor, points: Tensor, **weights: float
-) -> tuple[Tensor, Tensor]:
-    """The pairs of least total cost, for one image.
+) -> Tensor:
+    """`matching_cost` of one image, its masks looked at in a few points.
 
     Args:
         class_logits: [Q, K + 1].
@@ -60,27 +59,39 @@ def match(
         **weights: of `matching_cost`.
 
     Returns:
-        Indices of the matched queries, rising, and of their targets.
-
-    Raises:
-        RunError: a logit is not a number: the training has diverged.
+        [Q, T].
     """
-    from scipy.optimize import linear_sum_assignment
-
     everywhere = points.unsqueeze(0)
-    cost = matching_cost(
+    return matching_cost(
         class_logits.float(),
         sample_points(mask_logits.unsqueeze(0).float(), everywhere)[0],
         labels,
         sample_points(masks.unsqueeze(0).float(), everywhere)[0],
         **weights,
     )
-    if not cost.isfinite().all():
+
+
+def assign(cost: Tensor) -> tuple[Tensor, Tensor]:
+    """The pairs of least total cost, for one image.
+
+    Args:
+        cost: [Q, T].
+
+    Returns:
+        Indices of the matched queries, rising, and of their targets.
+
+    Raises:
+        RunError: a cost is not a number: the training has diverged.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    table = cost.cpu()
+    if not table.isfinite().all():
         raise RunError(
             "the model's output is no longer a number; give a lower --lr, or --precision 32-true if it was another"
         )
-    queries, targets = linear_sum_assignment(cost.cpu().numpy())
+    queries, targets = linear_sum_assignment(table.numpy())
     return (
-        torch.as_tensor(queries, dtype=torch.long, device=labels.device),
-        torch.as_tensor(targets, dtype=torch.long, device=labels.device),
+        torch.as_tensor(queries, dtype=torch.long, device=cost.device),
+        torch.as_tensor(targets, dtype=torch.long, device=cost.device),
     )

@@ -23,8 +23,8 @@ def uncertain_points(mask_logits: Tensor, candidates: Tensor, count: int) -> Ten
         count: how many to keep.
 
     Returns:
-        [N, count, 2].
+        [N, count, 2], in any order.
     """
     uncertainty = sample_points(mask_logits.unsqueeze(1), candidates).squeeze(1).abs()
-    chosen = uncertainty.topk(count, dim=1, largest=False).indices
+    chosen = uncertainty.topk(count, dim=1, largest=False, sorted=False).indices
     return candidates.gather(1, chosen.unsqueeze(-1).expand(-1, -1, 2))

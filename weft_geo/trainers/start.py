@@ -136,7 +136,7 @@ def start_model(config: TrainConfig, data: Any) -> tuple[Segmenter, str]:
     torch.manual_seed(config.run.seed)
     shape = config_of(config.model.name, classes=data.classes, in_channels=len(data.mean), **config.model_fields())
     model = assemble(shape, contract_for(config, data))
-    model.trunk.recompute = config.run.gradient_checkpointing
+    model.recompute_in_backward(config.run.gradient_checkpointing)
     chosen = config.model
     if chosen.weights:
         load_weights(model, chosen.weights, fresh_classes=True)

@@ -77,7 +77,7 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         """Put the batch norms in evaluation mode, once it is time."""
         if self.freeze_norms_from is not None and self.global_step >= self.freeze_norms_from:
             for module in self.model.modules():
-                if isinstance(module, nn.BatchNorm2d):
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

@@ -226,6 +226,15 @@ def check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
         raise OutputExistsError(f"{folder} already holds a run; pass --overwrite to begin anew, or give another folder")
     if (folder / REPORT).exists():
         raise OutputExistsError(f"the run in {folder} is finished; pass --overwrite to begin anew")
+    check_values(folder, config)
+
+
+def check_values(folder: Path, config: TrainConfig) -> None:
+    """Refuse to take the run in a folder for one with other values.
+
+    Raises:
+        InputError: it is another one.
+    """
     before = build_config(read_values(folder / CONFIG))
     if different := differences(before, config):
         raise InputError(

@@ -45,7 +45,10 @@ class TimmTrunk(Trunk):
     def __init__(self, name: str, in_channels: int = 3, drop_path: float = 0.0) -> None:
         super().__init__()
         self.name = name
-        vit = create_vit(name, in_chans=in_channels, drop_path_rate=drop_path)
+        options: dict[str, Any] = {"in_chans": in_channels, "drop_path_rate": drop_path}
+        vit = create_vit(name, **options)
+        if getattr(getattr(vit, "rope", None), "pos_embed", None) is not None:  # fixed for one size of image (EVA-02)
+            vit = create_vit(name, dynamic_img_size=True, **options)
         for part in _AFTER_THE_LAYERS:
             if hasattr(vit, part):
                 setattr(vit, part, nn.Identity())

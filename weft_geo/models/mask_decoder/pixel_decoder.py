@@ -7,13 +7,14 @@ from torch import Tensor, nn
 
 from weft_geo.models.deformable_attention import DeformableAttention, Sizes, cell_centres, split_levels
 from weft_geo.models.mask_decoder.sine_position import sine_position
+from weft_geo.models.recompute import Recomputable
 from weft_geo.models.resize import resize
 
 GROUPS = 32
 LEVELS = 3
 
 
-class PixelEncoderLayer(nn.Module):
+class PixelEncoderLayer(Recomputable):
     """Deformable self-attention and a ReLU feed-forward, each followed by a LayerNorm (post-norm)."""
 
     def __init__(self, dim: int, num_heads: int, num_points: int, feedforward: int) -> None:
@@ -27,6 +28,12 @@ class PixelEncoderLayer(nn.Module):
 
     def forward(self, tokens: Tensor, positions: Tensor, reference: Tensor, sizes: Sizes) -> Tensor:
         """Tokens [B, N, C] with positions [1, N, C] and reference points [N, 2] → [B, N, C]."""
+        return self.kept_small(
+            lambda tokens, positions: self.encode(tokens, positions, reference, sizes), tokens, positions
+        )
+
+    def encode(self, tokens: Tensor, positions: Tensor, reference: Tensor, sizes: Sizes) -> Tensor:
+        """What `forward` gives."""
         tokens = self.norm1(tokens + self.attention(tokens + positions, reference, tokens, sizes))
         out: Tensor = self.norm2(tokens + self.feedforward(tokens))
         return out
