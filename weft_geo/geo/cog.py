@@ -6,21 +6,25 @@ first (https://gdal.org/drivers/raster/cog.html); a rename puts it in place.
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import rasterio
-import rasterio.shutil
+import rasterio.env
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.geo import copy_as_cog
 
 BLOCK = 512
 """Side of a tile in pixels."""
@@ -168,15 +172,11 @@ class CogWriter:
         try:
             self._dataset.close()
             self._dataset = None
-            with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                rasterio.shutil.copy(self._beside("strips"), self._beside("cog"), driver="COG", **options)
         except (RasterioError, OSError) as error:
             raise RunError(f"{self.path} cannot be written: {error}") from error
-
-    def files(self) -> Iterator[Path]:
-        """What lies beside the output until then."""
-        return self.path.parent.glob(f"{self._token}.*")
+        said, code = _run_copy(self._beside("strips"), self._beside("cog"), json.dumps(options))
+        if code:
+            raise RunError(f"{self.path} cannot be written: {' '.join(said.split()) or f'GDAL ended with code {code}'}")
 
     def commit(self) -> None:
         """Puts the finished file in place, over an older one if there is one."""
@@ -202,5 +202,22 @@ class CogWriter:
         if self._dataset is not None:
             self._dataset.close()
             self._dataset = None
-        for leftover in self.files():
+        for leftover in self.path.parent.glob(f"{self._token}.*"):
             leftover.unlink(missing_ok=True)
+
+
+def _run_copy(source: Path, target: Path, options: str) -> tuple[str, int]:
+    """Runs ``copy_as_cog``: what it said, and its exit code. It ends when this wait is ended, by a signal above all."""
+    environment = dict(os.environ)
+    if rasterio.env.hasenv():
+        environment |= {key: str(value) for key, value in rasterio.env.getenv().items() if key == "GDAL_CACHEMAX"}
+    command = [sys.executable, "-P", copy_as_cog.__file__, str(source), str(target), options]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stderr is not None
+        try:
+            return process.stderr.read(), process.wait()
+        except BaseException:
+            process.kill()
+            raise

@@ -180,27 +180,20 @@ class Layers:
     def finish(self) -> None:
         """Completes every layer, still beside its output.
 
-        What takes long here are single calls of GDAL, so it is done in a way that a signal can end.
+        What takes long here are single calls of GDAL, so it is done in ways that a signal can end.
 
         Raises:
             RunError: If one cannot be written.
         """
-        stoppably(self._complete, self._files)
-        if self._stream:
-            self.objects = self._stream.count
-
-    def _complete(self) -> None:
         for writer in (self._mask, self._probability):
             if writer:
                 writer.finish()
         if self._stream:
-            self._stream.finish()
+            stoppably(self._stream.finish, self._scratch_files)
+            self.objects = self._stream.count
 
-    def _files(self) -> Iterator[Path]:
-        """The files that are read and written until the layers are complete."""
-        for writer in (self._mask, self._probability):
-            if writer:
-                yield from writer.files()
+    def _scratch_files(self) -> Iterator[Path]:
+        """The files that the object layer is read from and written to until it is complete."""
         if self._stream:
             yield from (path for path in self._stream.file.scratch.rglob("*") if path.is_file())
 

@@ -1,0 +1,38 @@
+"""Copies a GeoTIFF as a cloud-optimised one: a program of its own (``python copy_as_cog.py SOURCE TARGET OPTIONS``).
+
+The copy is one call of GDAL that may take minutes, and GDAL has no way to end it from Python. A process can be ended;
+this one also ends by itself when the one that started it is gone, and with it the other end of its stdin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import warnings
+
+import rasterio
+import rasterio.shutil
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+
+def main() -> None:
+    """Copies; what fails is said on stderr."""
+    source, target, options = sys.argv[1:]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    try:
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+            rasterio.shutil.copy(source, target, driver="COG", **json.loads(options))
+    except (RasterioError, OSError) as error:
+        sys.exit(str(error))
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
