@@ -57,5 +57,5 @@ def test_polygons_elsewhere_and_without_a_crs(make_raster: Callable[..., Path], 
         bare = layer(tmp_path / "bare.gpkg", [box(0, 0, 10, 10)], None)
     with pytest.raises(VectorError, match="has no CRS"):
         load_scene(raster, bare, 0.5)
-    with pytest.raises(VectorError, match="cannot be read"):
+    with pytest.raises(VectorError, match="does not exist"):
         load_scene(raster, tmp_path / "none.gpkg", 0.5)

@@ -46,6 +46,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.asked = False
+        self._numbers: tuple[signal.Signals, ...] = ()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -56,18 +57,24 @@ class Interruption:
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.getsignal(number) for number in numbers}
 
-        def ask(number: int, frame: FrameType | None) -> None:
-            if self.asked:
-                raise KeyboardInterrupt
-            self.asked = True
-
-        for number in numbers:
-            signal.signal(number, ask)
+        self._numbers = numbers
+        self.take_over()
         try:
             yield
         finally:
+            self._numbers = ()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def take_over(self) -> None:
+        """Be the only one who hears them: Lightning ends a fit at SIGTERM without saving, and with exit code 0."""
+        for number in self._numbers:
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 class KeepLast(Checkpoint):  # type: ignore[misc]
@@ -89,6 +96,10 @@ class KeepLast(Checkpoint):  # type: ignore[misc]
     def __init__(self, folder: Path, every: int, val_every: int, interruption: Interruption) -> None:
         self.path, self.every, self.val_every, self.interruption = folder / LAST, every, val_every, interruption
         self._saved = -1
+
+    def on_train_start(self, trainer: Any, task: Any) -> None:
+        """Lightning has set its own handlers by now."""
+        self.interruption.take_over()
 
     def on_train_batch_end(self, trainer: Any, task: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save when it is time, or when asked to stop."""
