@@ -107,20 +107,16 @@ def test_every_family_is_trained_on_and_comes_back(name: str, monkeypatch: pytes
     after = model.trunk_state()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
 
-    model.eval()
-    whole = save_checkpoint(model, tmp_path / "whole.safetensors", adapter_only=False)
-    adapter = save_checkpoint(model, tmp_path / "adapter.safetensors")
-    images = torch.randn(1, 3, 96, 64)
-    with torch.no_grad():
-        again = load_checkpoint(adapter, trunk=whole)
-        assert torch.equal(again.probabilities(images), model.probabilities(images))
+    assert_an_adapter_comes_back(model.eval(), tmp_path, torch.randn(1, 3, 96, 64))
 
 
 def test_an_adapter_on_a_vit_comes_back(tmp_path: Path) -> None:
-    model = small_vit().eval()
+    assert_an_adapter_comes_back(small_vit().eval(), tmp_path, torch.randn(1, 3, 64, 64))
+
+
+def assert_an_adapter_comes_back(model: Segmenter, tmp_path: Path, images: torch.Tensor) -> None:
     whole = save_checkpoint(model, tmp_path / "whole.safetensors", adapter_only=False)
     adapter = save_checkpoint(model, tmp_path / "adapter.safetensors")
-    images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         again = load_checkpoint(adapter, trunk=whole)
         assert torch.equal(again.probabilities(images), model.probabilities(images))

@@ -54,10 +54,8 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.getsignal(number) for number in numbers}
-
-        self._numbers = numbers
+        self._numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in self._numbers}
         self.take_over()
         try:
             yield
