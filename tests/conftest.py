@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -97,3 +98,14 @@ def real_data() -> Callable[[str], Path]:
         return root / name
 
     return find
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """A thread that outlives the tests would keep this process forever: it is named, and the run fails."""
+    left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+    for thread in left:
+        thread.join(timeout=10)
+    if names := ", ".join(thread.name for thread in left if thread.is_alive()):
+        print(f"threads that outlive the tests: {names}", flush=True)
+        os._exit(1)

@@ -86,6 +86,10 @@ def test_work_that_hears_no_signal_ends_with_its_files(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         stoppably(work, lambda: [file, tmp_path / "gone"])
+    for thread in threading.enumerate():
+        if thread.name == "weft-write":
+            thread.join(timeout=10)
+            assert not thread.is_alive()
 
 
 def test_what_goes_wrong_in_such_work_goes_on(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ import numpy as np
 from weft_geo.inference import plan as plan_module
 from weft_geo.inference import CallablePredictor, ModelContract, plan_scene, predict_scene
 
-predictor = CallablePredictor(lambda images: images[:, :1] / np.float32(255), ModelContract(threshold=1.0))
+predictor = CallablePredictor(lambda images: images[:, :1] / np.float32(255), ModelContract(threshold=0.5))
 scene, objects, mask, wanted = sys.argv[1:]
 plan = plan_scene(scene, predictor, objects=wanted == "both", mask=True)
 report = predict_scene(scene, predictor, objects if wanted == "both" else None, mask)
@@ -67,7 +67,9 @@ print(plan.memory_bytes, report.peak_memory_bytes)
 @pytest.mark.skipif(sys.platform == "win32", reason="the peak is not known there")
 @pytest.mark.parametrize("wanted", ["both", "mask"])
 def test_the_memory_estimate_is_honest(make_raster: MakeRaster, tmp_path: Path, wanted: str) -> None:
-    scene = make_raster(200, bands=3, height=1100, width=8192, tiled=True, compress="deflate")
+    down, right = np.ogrid[:1100, :8192]
+    discs = 200 * ((down % 64 - 32) ** 2 + (right % 64 - 32) ** 2 < 400).astype(np.uint8)
+    scene = make_raster(np.stack([discs] * 3), tiled=True, compress="deflate")
     command = [sys.executable, "-c", MEASURE, scene, tmp_path / "objects.gpkg", tmp_path / "mask.tif", wanted]
     estimate, peak = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert peak == pytest.approx(estimate, rel=0.25)

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -45,14 +45,26 @@ def stoppably(work: Callable[[], None], files: Callable[[], Iterable[Path]]) -> 
         work: Leaves nothing in its final place yet.
         files: Says which files those are now; nobody else needs them any more once the work is stopped.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="weft-write") as thread:
-        future = thread.submit(work)
+    done: Future[None] = Future()
+
+    def run() -> None:
+        if not done.set_running_or_notify_cancel():
+            return
         try:
-            future.result()
-        except BaseException:
-            while not future.done():
-                with suppress(OSError):  # one may have been removed meanwhile
-                    for path in files():
-                        os.truncate(path, 0)
-                wait([future], timeout=0.1)
-            raise
+            work()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    try:
+        threading.Thread(target=run, name="weft-write").start()
+        done.result()
+    except BaseException:
+        done.cancel()  # if it has not begun; a signal may come while the thread is being started
+        while not done.done():
+            with suppress(OSError):  # one may have been removed meanwhile
+                for path in files():
+                    os.truncate(path, 0)
+            wait([done], timeout=0.1)
+        raise
