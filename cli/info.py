@@ -13,7 +13,7 @@ from .options import crs_option, json_option
 from .progress import Console
 
 if TYPE_CHECKING:
-    from weft_geo.geo.raster import RasterInfo
+    from weft_geo.geo.raster_info import RasterInfo
 
 
 @click.command(short_help="Say what a scene or a model is, and whether they fit.")

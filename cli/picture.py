@@ -16,7 +16,8 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from weft_geo.errors import VectorError
 from weft_geo.geo.normalize import STRETCH_PERCENTILES, select_bands
-from weft_geo.geo.raster import Raster, RasterInfo
+from weft_geo.geo.raster import Raster
+from weft_geo.geo.raster_info import RasterInfo
 
 if TYPE_CHECKING:
     import geopandas

@@ -10,7 +10,8 @@ from pyproj import Transformer
 
 from weft_geo.errors import CrsError, InputError, VectorError
 from weft_geo.geo.aoi import read_aoi
-from weft_geo.geo.raster import RasterInfo, open_raster
+from weft_geo.geo.raster import open_raster
+from weft_geo.geo.raster_info import RasterInfo
 
 MakeRaster = Callable[..., Path]
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)

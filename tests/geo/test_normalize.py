@@ -11,7 +11,8 @@ from rasterio.enums import ColorInterp
 from weft_geo.errors import ContractError, InputError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.normalize import HEADROOM, Normalizer, measure_normalizer, parse_bands, scene_range, select_bands
-from weft_geo.geo.raster import RasterInfo, open_raster
+from weft_geo.geo.raster import open_raster
+from weft_geo.geo.raster_info import RasterInfo
 
 MakeRaster = Callable[..., Path]
 

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from weft_geo.errors import CrsError, InputError, VectorError
 from weft_geo.geo.ground import parse_crs
-from weft_geo.geo.raster import RasterInfo
+from weft_geo.geo.raster_info import RasterInfo
 
 Box = tuple[float, float, float, float]
 

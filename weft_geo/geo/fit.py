@@ -9,7 +9,7 @@ from weft_geo.errors import InputError
 from weft_geo.geo.contract import SCENE_SCALE, ModelContract
 from weft_geo.geo.ground import choose_resampling, crs_name, describe_pixel
 from weft_geo.geo.normalize import select_bands
-from weft_geo.geo.raster import RasterInfo
+from weft_geo.geo.raster_info import RasterInfo
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from xml.etree import ElementTree as Xml
 from affine import Affine
 
 from weft_geo.errors import InputError, RasterError
-from weft_geo.geo.raster import RasterInfo, open_raster
+from weft_geo.geo.raster import open_raster
+from weft_geo.geo.raster_info import RasterInfo
 
 GRID_TOLERANCE = 0.1
 """Pixels by which a tile may lie off the grid of the first."""

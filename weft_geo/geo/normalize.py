@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import ContractError, InputError
 from weft_geo.geo.contract import SCENE_SCALE, ModelContract
-from weft_geo.geo.raster import Raster, RasterInfo
+from weft_geo.geo.raster import Raster
+from weft_geo.geo.raster_info import RasterInfo
 
 STRETCH_PERCENTILES = (2.0, 98.0)
 """What QGIS calls a cumulative count cut, with its default limits."""
