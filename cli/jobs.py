@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.fleet import run_fleet
 from weft_geo.inference.ledger import Ledger, SceneTask, check_outputs
+from weft_geo.inference.ray_model import model_on_ray
 
 from .options import VECTOR_SUFFIXES
 from .progress import Console
@@ -115,19 +117,19 @@ def run_jobs(
         WeftGeoError: The only scene failed.
     """
     if jobs.ledger is None:
-        if engine != "local":
-            raise InputError("--engine ray is for many scenes; give a folder with -o")
         (job,) = jobs.jobs
-        report = predict_scene(
-            job.scene,
-            make_predictor(),
-            job.objects,
-            job.mask,
-            job.probability,
-            overwrite=overwrite,
-            progress=console.progress,
-            **options,
-        )
+        shared = engine == "ray"
+        with model_on_ray(make_predictor, options["workers"]) if shared else nullcontext(make_predictor()) as model:
+            report = predict_scene(
+                job.scene,
+                model,
+                job.objects,
+                job.mask,
+                job.probability,
+                overwrite=overwrite,
+                progress=console.progress,
+                **options,
+            )
         return report.objects or 0
     for folder in jobs.folders:
         folder.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,7 @@ from .progress import Console
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Run several scenes one after the other here, or at once on a Ray cluster.",
+    help="Run here, or on a Ray cluster: several scenes at once, the windows of one scene shared out.",
 )
 @overwrite_option
 @click.option("--mosaic", is_flag=True, help="Take all SCENEs as the tiles of one; later ones cover earlier ones.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,14 @@ def pytest_unconfigure() -> None:
     if names := ", ".join(thread.name for thread in left if thread.is_alive()):
         print(f"threads that outlive the tests: {names}", flush=True)
         os._exit(1)
+
+
+@pytest.fixture
+def two_workers() -> Iterator[None]:
+    """A Ray cluster of this machine with room for two workers."""
+    ray = pytest.importorskip("ray")
+    handler = signal.getsignal(signal.SIGTERM)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    signal.signal(signal.SIGTERM, handler)  # Ray's own would outlive it, and end the tests of interruptions
+    yield
+    ray.shutdown()

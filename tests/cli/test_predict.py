@@ -165,3 +165,14 @@ def test_averaging_and_limits_of_memory(run, scene, model, tmp_path):
     assert len(geopandas.read_file(tmp_path / "o.gpkg")) == 2
     assert "needs at least" in predict(run, scene(), "-o", "p.gpkg", "--max-memory", "1MB", model=model, code=2).stderr
     assert "such as 4GB" in predict(run, scene(), "-o", "p.gpkg", "--max-memory", "big", model=model, code=2).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_ray_shares_out_one_scene_and_takes_several_one_by_one(run, scene, model, tmp_path, two_workers):
+    predict(run, scene(), "-o", "here.gpkg", model=model)
+    predict(run, scene(), "-o", "o.gpkg", "--engine", "ray", model=model)
+    here, there = (geopandas.read_file(path, layer="objects") for path in ("here.gpkg", "o.gpkg"))
+    assert there.equals(here)
+    predict(run, scene(), scene(name="other.tif"), "-o", "out", "--engine", "ray", model=model)
+    assert [entry["objects"] for entry in json.loads((tmp_path / "out/ledger.json").read_text())] == [3, 3]

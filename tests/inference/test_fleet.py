@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas
@@ -169,16 +169,6 @@ def make_victim(marks: Path) -> CallablePredictor:
 
     contract = ModelContract(window=64, overlap=16, multiple_of=16, scale=(0, 255), name="oracle")
     return CallablePredictor(say, contract, sha256="0" * 64)
-
-
-@pytest.fixture
-def two_workers() -> Iterator[None]:
-    ray = pytest.importorskip("ray")
-    handler = signal.getsignal(signal.SIGTERM)
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    signal.signal(signal.SIGTERM, handler)  # Ray's own would outlive it, and end the tests of interruptions
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.slow

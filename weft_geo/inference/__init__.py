@@ -2,7 +2,7 @@
 
 Modules, in the order of their dependence: memory, processors, interrupts, lock, stages, columns, blending, backends
 (and onnx_backend, gpu_lanes, torch_backend), augment, strips, job, estimate, plan, rows, journal, provenance, layers,
-run, engine, ledger, ray_engine, fleet.
+run, engine, ledger, ray_cluster, ray_engine, ray_model, fleet.
 """
 
 from weft_geo.geo.contract import ModelContract
@@ -11,6 +11,7 @@ from weft_geo.inference.engine import PredictReport, predict_scene
 from weft_geo.inference.fleet import run_fleet
 from weft_geo.inference.ledger import SceneTask, run_scene
 from weft_geo.inference.plan import ScenePlan, plan_scene
+from weft_geo.inference.ray_model import model_on_ray
 
 __all__ = [
     "CallablePredictor",
@@ -20,6 +21,7 @@ __all__ = [
     "ScenePlan",
     "SceneTask",
     "load_predictor",
+    "model_on_ray",
     "plan_scene",
     "predict_scene",
     "run_fleet",

@@ -1,0 +1,160 @@
+"""A Ray cluster as weft-geo sees it: workers that hold the model, each a process that takes one GPU or some CPUs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weft_geo.errors import InputError, MissingExtraError, WeftGeoError
+from weft_geo.geo.contract import ModelContract
+from weft_geo.inference.backends import Predictor
+from weft_geo.inference.ledger import Entry, SceneTask, run_scene
+
+MOST_ATTEMPTS = 3
+"""Work on which as many workers have died is given up: it may be what kills them."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a worker says of its model; for the fields see ``Predictor``."""
+
+    contract: ModelContract
+    name: str
+    sha256: str
+    device: str
+    fixed_size: bool
+
+
+class Worker:
+    """Holds the model and does one thing at a time; one a process."""
+
+    def __init__(self, make_predictor: Callable[[], Predictor], threads: int) -> None:
+        from weft_geo.inference.onnx_backend import THREADS_VARIABLE
+
+        # Left to itself a model takes every core of its machine, as do those of the other workers there.
+        os.environ.setdefault(THREADS_VARIABLE, str(threads))
+        self._make_predictor = make_predictor
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        # Not in __init__: what is raised there reaches the other side as the death of this process.
+        return self._make_predictor()
+
+    def facts(self) -> ModelFacts:
+        """What the model is; loads it if it is not loaded yet."""
+        model = self._predictor
+        return ModelFacts(model.contract, model.name, model.sha256, model.device, model.fixed_size)
+
+    def run_scene(self, task: SceneTask, options: dict[str, Any]) -> Entry:
+        """Runs one scene, see ``run_scene``."""
+        return run_scene(task, self._predictor, options)
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Runs one batch, see ``Predictor``."""
+        return self._predictor(images)
+
+
+class Cluster:
+    """Starts workers and fetches what they give.
+
+    Args:
+        ray: The module; it has joined the cluster.
+        make_predictor: Makes the model, once for each worker. Must be picklable.
+        cpus: CPUs that a worker takes where the cluster has no GPUs; None means one.
+
+    Attributes:
+        size: Workers that there is room for.
+        worker_died: The error that ``get`` raises if the worker died over its work.
+
+    Raises:
+        InputError: There is no room for a single worker.
+    """
+
+    def __init__(self, ray: Any, make_predictor: Callable[[], Predictor], cpus: int | None) -> None:
+        self._ray = ray
+        room = ray.cluster_resources()
+        cpus = cpus or 1
+        gpus = int(room.get("GPU", 0))
+        self.size = gpus or int(room.get("CPU", 0)) // cpus
+        if not self.size:
+            raise InputError(f"the cluster has {room.get('CPU', 0):.0f} CPUs free, and a worker takes {cpus}")
+        self.worker_died: type[Exception] = ray.exceptions.RayActorError
+        self._actor: Any = ray.remote(Worker).options(num_cpus=cpus, num_gpus=1 if gpus else 0)
+        self._arguments = (make_predictor, cpus)
+
+    def start(self) -> Any:
+        """A new worker; what it is asked waits until there is room for it and it has loaded the model."""
+        return self._actor.remote(*self._arguments)
+
+    def get(self, reference: Any) -> Any:
+        """The value, or the library's own error as it was raised on the other side."""
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, WeftGeoError):
+                raise error.cause from error
+            raise
+
+    def wait(self, references: list[Any]) -> Any:
+        """The first that is ready."""
+        (ready, *_), _ = self._ray.wait(references, num_returns=1)
+        return ready
+
+
+@contextmanager
+def join_cluster(make_predictor: Callable[[], Predictor], cpus: int | None) -> Iterator[Cluster]:
+    """Joins the cluster at ``RAY_ADDRESS``, or makes one of this machine; leaves it if it was not joined before.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        InputError: The cluster cannot be joined, or has no room for a single worker.
+    """
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("running on a cluster", "ray") from error
+    started = not ray.is_initialized()
+    if started:
+        with _signals_kept():
+            _join(ray)
+    try:
+        yield Cluster(ray, make_predictor, cpus)
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _join(ray: Any) -> None:
+    # Versions of Ray before tokens have no error for them.
+    refused = getattr(ray.exceptions, "AuthenticationError", ConnectionError)
+    try:
+        ray.init(log_to_driver=False, include_dashboard=False)
+    except (ConnectionError, refused) as error:
+        said = str(error).splitlines()[0][:160]
+        where = os.environ.get("RAY_ADDRESS", "this machine")
+        raise InputError(
+            f"the Ray cluster at {where} cannot be joined: {said} … Look at RAY_ADDRESS, "
+            "and give this machine the head's token, ~/.ray/auth_token"
+        ) from error
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray puts its own handler on SIGTERM; the program's stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)

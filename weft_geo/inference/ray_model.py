@@ -1,0 +1,124 @@
+"""One model on all workers of a Ray cluster, for one scene: the engine runs here, its batches run there.
+
+Reading, blending, the journal and the outputs stay with the engine: only this machine needs the scene and its folder, a
+run that was stopped goes on with any number of workers, and a batch that is lost with its worker is given to another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weft_geo.errors import RunError
+from weft_geo.inference.backends import Predictor
+from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, Cluster, ModelFacts, join_cluster
+
+AT_ONCE = 2
+"""Batches that a worker is given: one travels while the other is worked on."""
+
+PATIENCE_S = 60
+"""How long a run waits for a first worker when none is left."""
+
+
+class RayModel:
+    """A predictor whose batches go to whichever worker has room; see ``model_on_ray``.
+
+    The answers are those of one worker, to the bit if the workers' processors are of one kind.
+
+    Args:
+        cluster: Where the workers are started.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._lock = threading.Lock()
+        self._room: SimpleQueue[Any] = SimpleQueue()
+        self._workers = [cluster.start() for _ in range(cluster.size)]
+        loading = [worker.facts.remote() for worker in self._workers]
+        facts: ModelFacts = cluster.get(loading[0])
+        self.contract, self.name, self.sha256 = facts.contract, facts.name, facts.sha256
+        self.device, self.fixed_size = facts.device, facts.fixed_size
+        self.concurrency = AT_ONCE * cluster.size
+        for _ in range(AT_ONCE):  # each has one batch before any has two
+            for worker in self._workers:
+                self._room.put(worker)
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Maps float32 ``[B, C, H, W]`` to float32 ``[B, K, H, W]``; waits if no worker has room.
+
+        Raises:
+            RunError: Several workers died over this batch, or all died and no other could be started.
+        """
+        died = ""
+        for _ in range(MOST_ATTEMPTS):
+            worker = self._take()
+            try:
+                answer: NDArray[np.float32] = self._cluster.get(worker.predict.remote(images))
+            except self._cluster.worker_died as error:
+                died = str(error).splitlines()[0]
+                self._replace(worker)
+            except BaseException:
+                self._room.put(worker)
+                raise
+            else:
+                self._room.put(worker)
+                return answer
+        raise RunError(f"{MOST_ATTEMPTS} workers of the cluster died over one batch: {died}")
+
+    def _take(self) -> Any:
+        """A living worker with room for a batch."""
+        waited = 0
+        while True:
+            try:
+                worker = self._room.get(timeout=1)
+            except Empty:
+                waited = waited + 1 if not self._workers else 0
+                if waited > PATIENCE_S:
+                    raise RunError(
+                        "all workers of the cluster died, and it has had no room for others "
+                        f"for {PATIENCE_S} s; see ray status"
+                    ) from None
+            else:
+                if worker in self._workers:
+                    return worker
+
+    def _replace(self, worker: Any) -> None:
+        """Starts a worker in the place of a dead one. It is given nothing before it is there, which may take long."""
+        with self._lock:
+            if worker not in self._workers:  # another of its batches said so before
+                return
+            self._workers.remove(worker)
+        threading.Thread(target=self._admit, args=[self._cluster.start()], name="weft-ray", daemon=True).start()
+
+    def _admit(self, worker: Any) -> None:
+        with suppress(Exception):  # if it cannot load the model, the batch that it is given says so
+            self._cluster.get(worker.facts.remote())
+        self._workers.append(worker)
+        for _ in range(AT_ONCE):
+            self._room.put(worker)
+
+
+@contextmanager
+def model_on_ray(make_predictor: Callable[[], Predictor], cpus: int | None = None) -> Iterator[RayModel]:
+    """One model on as many workers as the cluster at ``RAY_ADDRESS``, or this machine, has room for.
+
+        with model_on_ray(partial(load_predictor, "embedded")) as model:
+            predict_scene("huge.tif", model, "objects.gpkg")
+
+    Args:
+        make_predictor: Makes the model, once for each worker. Must be picklable.
+        cpus: CPUs that a worker takes where the cluster has no GPUs; None means one.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        InputError: The cluster cannot be joined, or has no room for a single worker.
+        WeftGeoError: The model could not be loaded there.
+    """
+    with join_cluster(make_predictor, cpus) as cluster:
+        yield RayModel(cluster)
