@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from weft_geo.datasets.datamodules import is_first_process
 from weft_geo.errors import InputError, OutputExistsError
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
@@ -74,7 +75,12 @@ class TrainReport:
 
 
 def train(
-    config: TrainConfig, output: str | Path, *, resume: bool = True, progress: Progress | None = None
+    config: TrainConfig,
+    output: str | Path,
+    *,
+    resume: bool = True,
+    progress: Progress | None = None,
+    interruption: Interruption | None = None,
 ) -> TrainReport:
     """Train, or go on with a run that was stopped, at any step, on the same curve.
 
@@ -88,6 +94,7 @@ def train(
         output: its folder.
         resume: go on with the run that is in the folder; without it, a folder that holds one is refused.
         progress: hears `(event, stage, done, total, message)`.
+        interruption: for who asks the run to stop otherwise than by a signal.
 
     Raises:
         InputError: the configuration, the data or the weights cannot be used, or the folder holds another run.
@@ -97,16 +104,18 @@ def train(
     folder, began = Path(output), time.perf_counter()
     hear = progress or (lambda *_: None)
     last = folder / LAST
-    check_folder(folder, config, resume)
+    if is_first_process():  # it has begun the run by the time that others of a parallel run start
+        check_folder(folder, config, resume)
     data = open_data(config, progress=hear)
     model, start = start_model(config, data)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / CONFIG) as beside:
-        beside.write_text(config.to_yaml(), encoding="utf-8")
+    if is_first_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        with written_whole(folder / CONFIG) as beside:
+            beside.write_text(config.to_yaml(), encoding="utf-8")
 
-    interruption, meter = Interruption(), Meter(config.run.batch_size)
+    interruption, meter = interruption or Interruption(), Meter(config.run.batch_size)
     task = build_task(model, config, data)
     best = ModelCheckpoint(
         folder, filename=Path(BEST).stem, monitor="val/miou", mode="max", enable_version_counter=False
@@ -188,7 +197,8 @@ def build_trainer(config: TrainConfig, folder: Path, callbacks: list[Any], *, lo
         trainer = L.Trainer(
             **options,
             precision=run.precision,
-            sync_batchnorm=run.devices != "1" and run.device != "cpu",
+            sync_batchnorm=run.devices != "1" and run.device != "cpu" and torch.cuda.is_available(),
+            use_distributed_sampler=False,  # the data module gives each process its share
             accumulate_grad_batches=run.accumulate,
             gradient_clip_val=run.clip or None,
             max_steps=config.optimizer.max_steps,
