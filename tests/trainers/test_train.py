@@ -154,8 +154,27 @@ def test_interrupted_it_saves_and_goes_on_to_the_same_curve(
     with pytest.raises(InterruptedRunError, match=rf"interrupted at step {stop_at}; .*holds step 3"):
         train(build_config(values), tmp_path / "run", progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
+    other = values | {"run": values["run"] | {"accumulate": 3}}
+    with pytest.raises(InputError, match=r"begun with 4 samples a step, and would go on with 6; .*product is 4"):
+        train(build_config(other), tmp_path / "run")
     train(build_config(values), tmp_path / "run")
     assert curve(tmp_path / "run") == curve(whole)
+
+
+def test_it_goes_on_with_smaller_batches_and_more_of_them(values: Values, tmp_path: Path) -> None:
+    def stop(event: str, where: str, done: int, total: int, message: str) -> None:
+        if (event, where, done) == ("progress", "train", 1):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    asked = values(optimizer={"max_steps": 4}, run={"val_every": 2})
+    with pytest.raises(InterruptedRunError):
+        train(build_config(asked), tmp_path / "run", progress=stop)
+    train(build_config(asked | {"run": asked["run"] | {"batch_size": 1, "accumulate": 2}}), tmp_path / "run")
+    steps = {
+        name: [row.split(",")[0] for row in (tmp_path / "run" / name).read_text().splitlines()[1:]]
+        for name in ("train.csv", "val.csv")
+    }
+    assert steps == {"train.csv": ["1", "2", "3", "4"], "val.csv": ["2", "4"]}
 
 
 def test_a_frozen_trunk_is_not_in_its_checkpoints_and_does_not_change(values: Values, tmp_path: Path) -> None:

@@ -137,12 +137,14 @@ class KeepLast(Checkpoint):  # type: ignore[misc]
     def on_load_checkpoint(self, trainer: Any, task: Any, checkpoint: dict[str, Any]) -> None:
         """Let Lightning count the batches that are left from nought, since the loader leaves out those that were seen.
 
-        What was saved while the hooks of a batch ran is complete all the same; Lightning would count it once more.
+        What was saved while the hooks of a batch ran is complete all the same; Lightning would count it once more. A
+        step may be of more batches than before, and of smaller ones.
         """
+        steps = checkpoint["global_step"]
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         progress["current"] = dict.fromkeys(progress["current"], 0)
-        progress["total"]["completed"] = progress["total"]["processed"]
-        self._saved = checkpoint["global_step"]
+        progress["total"] = dict.fromkeys(progress["total"], steps * trainer.accumulate_grad_batches)
+        self._saved = steps
 
     def _save(self, trainer: Any) -> None:
         if self._saved != trainer.global_step:

@@ -29,11 +29,14 @@ from weft_geo.trainers.task import SegmentationTask
 from weft_geo.trainers.whole_files import WholeCheckpoints, written_whole
 
 BEST, CONFIG, REPORT = "best.ckpt", "config.yaml", "report.json"
-# What may change when a run goes on: nothing that it learns depends on it.
+# What may change when a run goes on: nothing that it learns depends on it, as long as a step sees as many samples.
 _FREE = {
     "data": ("data_root", "workers", "check"),
-    "run": ("device", "devices", "parallel", "gradient_checkpointing", "save_every", "log_every", "pictures"),
-}
+    "run": (
+        "batch_size", "accumulate", "device", "devices", "parallel", "gradient_checkpointing", "save_every",
+        "log_every", "pictures",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -139,10 +142,10 @@ def train(
         )
         samples_a_step = config.run.batch_size * config.run.accumulate * trainer.world_size
         data.samples = config.optimizer.max_steps * samples_a_step
+        task.samples_a_step = samples_a_step
         resumed = last if last.exists() else None
         if resumed:
-            steps = torch.load(resumed, map_location="cpu", weights_only=False, mmap=True)["global_step"]
-            data.start_samples = steps * samples_a_step
+            data.start_samples = samples_seen(resumed, samples_a_step)
         trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
         steps = trainer.global_step
 
@@ -261,6 +264,22 @@ def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
         free = _FREE.get(section, ())
         found += [f"{section}.{name}" for name in values if name not in free and values[name] != theirs[name]]
     return found
+
+
+def samples_seen(last: Path, samples_a_step: int) -> int:
+    """Samples that a run has seen up to a checkpoint.
+
+    Raises:
+        InputError: its steps saw another number of samples.
+    """
+    kept = torch.load(last, map_location="cpu", weights_only=False, mmap=True)
+    before = kept["samples_a_step"]
+    if before != samples_a_step:
+        raise InputError(
+            f"the run in {last.parent} was begun with {before} samples a step, and would go on with {samples_a_step}; "
+            f"give --batch-size, --accumulate and --devices whose product is {before}"
+        )
+    return int(kept["global_step"]) * samples_a_step
 
 
 def write_model(model: Segmenter, config: TrainConfig, folder: Path, hear: Progress) -> dict[str, str]:
