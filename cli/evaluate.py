@@ -39,10 +39,11 @@ if TYPE_CHECKING:
 @click.option("--split", metavar="NAME", default="test", show_default=True, help="Of the benchmark.")
 @click.option(
     "--passes",
-    type=click.Choice(["research", "single"]),
+    type=click.Choice(["research", "single", "own"]),
     default="research",
     show_default=True,
-    help="Scales and flips as in the research configuration, or one look at a short side of 512 px.",
+    help="Scales and flips as in the research configuration, one look at a short side of 512 px, or one at the "
+    "picture's own size, as while training.",
 )
 @click.option("--trunk", metavar="FILE", help="For an adapter-only checkpoint, the trunk it was trained on.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -127,7 +128,7 @@ def _checkpoint(console: Console, options: dict[str, Any]) -> None:
 
     from weft_geo.datasets.registry import load_dataset
     from weft_geo.metrics.benchmark import evaluate_model
-    from weft_geo.metrics.multiscale import RESEARCH, SINGLE
+    from weft_geo.metrics.multiscale import OWN, RESEARCH, SINGLE
     from weft_geo.models import load_checkpoint
 
     data = load_dataset(options["dataset"], options["data_root"], options["split"])
@@ -138,7 +139,7 @@ def _checkpoint(console: Console, options: dict[str, Any]) -> None:
             model,
             data,
             maps,
-            RESEARCH if options["passes"] == "research" else SINGLE,
+            {"research": RESEARCH, "single": SINGLE, "own": OWN}[options["passes"]],
             normalize=options["normalize"],
             device=options["device"],
             workers=options["workers"],

@@ -137,10 +137,12 @@ def train(
 
         console.result(compare(config, table, output, console.progress).to_markdown())
     else:
+        from weft_geo.datasets.datamodules import is_first_process
         from weft_geo.trainers.train import train as run
 
-        report = run(config, output, resume=resume, progress=console.progress)
-        if "LOCAL_RANK" not in os.environ:
+        first = is_first_process()  # of a parallel run, it alone speaks
+        report = run(config, output, resume=resume, progress=console.progress if first else None)
+        if first:
             console.result(tell(report))
 
 

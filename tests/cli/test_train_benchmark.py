@@ -54,7 +54,7 @@ def words(orsis: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     small.write_text("run: {log_every: 1, pictures: 1}\nloss: {num_points: 256}\n")
     return [
         "train", "--config", str(small), "--dataset", "orsis4199", "--data-root", str(orsis), "--max-steps", "20",
-        "--model", "weft-tiny", "--crop", "64", "--batch-size", "2", "--device", "cpu", "--val-every", "10",
+        "--model", "weft-tiny", "--crop", "64", "--batch-size", "2", "--device", "cpu", "--val-every", "8",
         "--save-every", "3", "--limit", "8",
     ]  # fmt: skip
 
@@ -70,7 +70,7 @@ def test_killed_again_and_again_it_comes_to_the_same_weights_and_is_scored(
     rows = (tmp_path / "whole/train.csv").read_text().splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == [str(step) for step in range(1, 21)]
 
-    for moment, workers in (("settings", 0), ("checkpoint:6", 0), ("best:10", 2), ("report", 0)):
+    for moment, workers in (("settings", 0), ("checkpoint:6", 0), ("best:8", 2), ("report", 0)):
         command = [sys.executable, str(KILLED_RUN), moment, *words, "--workers", str(workers), "-o", "killed"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=False)
         assert done.returncode == -signal.SIGKILL, (moment, done.stderr[-2000:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
@@ -64,6 +65,20 @@ def test_a_stopped_run_goes_on_exactly(tree: Path) -> None:
     assert len(rest) == 6
     assert all(torch.equal(a, b) for a, b in zip(whole[3:], rest, strict=True))
     assert not torch.equal(whole[0], module(tree, samples=18, seed=1).train_dataloader().__iter__().__next__()["image"])
+
+
+def test_processes_together_see_what_one_sees_with_their_batches_joined(tree: Path) -> None:
+    whole = [b["image"] for b in module(tree, samples=8).train_dataloader()]
+    shares = []
+    for rank in (0, 1):
+        part = module(tree, samples=8)
+        part.batch_size = 1
+        part.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        shares.append([b["image"] for b in part.train_dataloader()])
+        assert len(part.val_dataloader()) == 2 - rank  # of three pictures, each once
+    assert len(shares[0]) == len(shares[1]) == len(whole)
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert torch.equal(batch, torch.cat(parts))
 
 
 def test_epochs_differ_and_show_every_picture(tree: Path) -> None:

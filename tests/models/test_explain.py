@@ -6,6 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
+
 from weft_geo.models import build_model  # noqa: E402
 from weft_geo.models.explain import draw_explanation, explain  # noqa: E402
 
@@ -25,6 +27,17 @@ def test_experts_boundaries_and_probability_of_an_image() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     figure = draw_explanation(found, torch.zeros(70, 100, 3, dtype=torch.uint8).numpy())
     assert sum(len(part.axes) for part in figure.subfigs) == 11  # six pictures, their scale, four scales of experts
+
+
+@pytest.mark.parametrize(("height", "width", "columns"), [(200, 50, 6), (64, 64, 3), (40, 200, 2)])
+def test_pictures_of_any_shape_leave_room_for_what_is_said(height: int, width: int, columns: int) -> None:
+    found = explain(build_model("weft-tiny").eval(), torch.randn(1, 3, height, width))
+    figure = draw_explanation(found, torch.zeros(height, width, 3, dtype=torch.uint8).numpy())
+    FigureCanvasAgg(figure).draw()
+    *pictures, bar = figure.subfigs[0].axes
+    assert len({round(picture.get_window_extent().x0) for picture in pictures}) == columns
+    label = bar.yaxis.label.get_window_extent()
+    assert figure.bbox.y0 <= label.y0 < label.y1 <= figure.bbox.y1
 
 
 def test_without_twe_and_esto_there_is_less_to_show() -> None:

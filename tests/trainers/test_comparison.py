@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="needs the train extra")
+torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("lightning.pytorch", reason="needs the train extra")
 
-from weft_geo.errors import InputError, UnknownNameError
-from weft_geo.trainers.comparison import compare, variants
-from weft_geo.trainers.config import ModelConfig, build_config
-from weft_geo.trainers.learning_rate import suggest_rate
-from weft_geo.trainers.train import TrainReport
+from weft_geo.errors import InputError, InterruptedRunError, UnknownNameError  # noqa: E402
+from weft_geo.trainers.comparison import compare, variants  # noqa: E402
+from weft_geo.trainers.config import ModelConfig, TrainConfig, build_config  # noqa: E402
+from weft_geo.trainers.learning_rate import suggest_rate  # noqa: E402
+from weft_geo.trainers.train import TrainReport  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -56,11 +56,52 @@ def test_a_table_goes_on_where_it_stopped(values: Callable[..., dict[str, Any]],
     assert lines[2] == "| 1 of 7 | 0.5000 | 0.2500 | 1,000 | 25.00% | 2.50 | 1,024 MiB |"
     assert len(lines) == 7
     assert len(json.loads((tmp_path / "table.json").read_text())) == 5
-    assert [event[2] for event in heard if event[0] == "progress"] == [1, 2, 3, 4, 5]
+    assert [event[2] for event in heard if event[:2] == ("progress", "experts")] == [1, 2, 3, 4, 5]
+    assert ("progress", "experts: 4 of 7, train", 1, 1) in [event[:4] for event in heard]  # how the row gets on
 
     longer = build_config(values(optimizer={"max_steps": 2}, run={"val_every": 1}))
     with pytest.raises(InputError, match=r"1_of_7 was begun with other values of optimizer\.max_steps"):
         compare(longer, "experts", tmp_path)
+
+
+Long = tuple[TrainConfig, Callable[[type[BaseException]], Callable[..., None]]]
+
+
+@pytest.fixture
+def long(values: Callable[..., dict[str, Any]]) -> Long:
+    """A table that takes too long, and who follows its first row and raises something at its second step."""
+    config = build_config(values(optimizer={"max_steps": 100_000}, run={"val_every": 100_000}))
+
+    def until(error: type[BaseException]) -> Callable[..., None]:
+        def hear(event: str, stage: str, done: int, *rest: Any) -> None:
+            if (event, stage, done) == ("progress", "ablation: base, train", 2):
+                raise error
+
+        return hear
+
+    return config, until
+
+
+def test_a_table_that_is_interrupted_lets_its_row_save_and_end(long: Long, tmp_path: Path) -> None:
+    """As SIGINT and SIGTERM do in the command; neither reaches the row's own process."""
+    config, until = long
+    with pytest.raises(InterruptedRunError, match=r"interrupted at step \d+; .*base/last.ckpt holds step \d+"):
+        compare(config, "ablation", tmp_path, progress=until(KeyboardInterrupt))
+    assert torch.load(tmp_path / "base" / "last.ckpt", weights_only=False)["global_step"] >= 2
+
+
+def test_a_row_does_not_outlive_its_table(long: Long, tmp_path: Path) -> None:
+    """Whatever ends the table: the row hears that nobody is there any more."""
+    config, until = long
+    with pytest.raises(ZeroDivisionError):
+        compare(config, "ablation", tmp_path, progress=until(ZeroDivisionError))  # comes back when the row has ended
+    assert not (tmp_path / "base" / "last.ckpt").exists()
+
+
+def test_what_is_wrong_with_a_row_is_told_as_it_is(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    config = build_config(values(model={"backbone": "swin"}))
+    with pytest.raises(InputError, match="unknown backbone 'swin'; known: timm/NAME"):
+        compare(config, "experts", tmp_path)
 
 
 def test_a_learning_rate_is_suggested_and_nothing_else_is_written(

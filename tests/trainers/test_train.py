@@ -17,6 +17,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("lightning.pytorch", reason="needs the train extra")
 
+from weft_geo.datasets.synthetic import draw_scene, write_scene  # noqa: E402
 from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, RunError  # noqa: E402
 from weft_geo.models import build_model, load_checkpoint, save_checkpoint  # noqa: E402
 from weft_geo.trainers.callbacks import drop_rows  # noqa: E402
@@ -77,31 +78,65 @@ def test_what_a_run_writes(whole_run: tuple[dict[str, Any], Path, Any]) -> None:
     assert model.contract.means == pytest.approx((81.25, 87.39, 79.41))
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same_curve(
-    whole_run: tuple[dict[str, Any], Path, Any], tmp_path: Path
-) -> None:
-    values, whole, _ = whole_run
-    folder = tmp_path / "run"
-    (tmp_path / "values.json").write_text(json.dumps(values))
+def train_until_killed(values: dict[str, Any], folder: Path, steps: int) -> None:
+    """Train in another process and kill -9 it once train.csv has so many steps."""
+    given = folder.with_suffix(".json")
+    given.write_text(json.dumps(values))
     code = (
         "import json, sys, torch; torch.set_num_threads(1);"
         "from weft_geo.trainers.config import build_config; from weft_geo.trainers.train import train;"
-        f"train(build_config(json.load(open({str(tmp_path / 'values.json')!r}))), {str(folder)!r})"
+        f"train(build_config(json.load(open({str(given)!r}))), {str(folder)!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     rows = folder / "train.csv"
     limit = time.monotonic() + 300
-    while not (rows.exists() and rows.read_text().count("\n") > 5):  # the header and five steps: behind a validation
+    while not (rows.exists() and rows.read_text().count("\n") > steps):
         assert process.poll() is None, "it ended before it was killed"
         assert time.monotonic() < limit
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (folder / "report.json").exists()
-    train(build_config(values), folder)
-    assert curve(folder) == curve(whole)
+
+
+def assert_same_values(folder: Path, whole: Path) -> None:
     one, other = (torch.load(f / "last.ckpt", weights_only=False)["state_dict"] for f in (folder, whole))
     assert all(torch.equal(one[key], other[key]) for key in other)
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_curve(
+    whole_run: tuple[dict[str, Any], Path, Any], tmp_path: Path
+) -> None:
+    values, whole, _ = whole_run
+    folder = tmp_path / "run"
+    train_until_killed(values, folder, 5)  # behind a validation
+    train(build_config(values), folder)
+    assert curve(folder) == curve(whole)
+    assert_same_values(folder, whole)
+
+
+def test_on_own_rasters_too(tmp_path: Path) -> None:
+    """Both runs are stopped at step 6, before they would write a model."""
+    write_scene(draw_scene(192, 192, 3, 0.5), tmp_path / "own", "EPSG:32645", False)
+    values = {
+        "data": {
+            "images": [str(tmp_path / "own" / "scene.tif")], "labels": [str(tmp_path / "own" / "truth.gpkg")],
+            "crop": 64, "workers": 0,
+        },
+        "optimizer": {"max_steps": 100, "warmup_steps": 2},
+        "run": {"batch_size": 2, "device": "cpu", "val_every": 4, "save_every": 2, "log_every": 1, "pictures": 0},
+    }  # fmt: skip
+
+    def interrupt(event: str, where: str, done: int, total: int, message: str) -> None:
+        if (event, where, done) == ("progress", "train", 6):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    train_until_killed(values, tmp_path / "killed", 3)
+    for name in ("killed", "whole"):
+        with pytest.raises(InterruptedRunError, match="holds step 6"):
+            train(build_config(values), tmp_path / name, progress=interrupt)
+    assert curve(tmp_path / "killed") == curve(tmp_path / "whole")
+    assert_same_values(tmp_path / "killed", tmp_path / "whole")
 
 
 @pytest.mark.parametrize("stop_at", [3, 4])  # 4 is to be validated
@@ -119,8 +154,27 @@ def test_interrupted_it_saves_and_goes_on_to_the_same_curve(
     with pytest.raises(InterruptedRunError, match=rf"interrupted at step {stop_at}; .*holds step 3"):
         train(build_config(values), tmp_path / "run", progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
+    other = values | {"run": values["run"] | {"accumulate": 3}}
+    with pytest.raises(InputError, match=r"begun with 4 samples a step, and would go on with 6; .*product is 4"):
+        train(build_config(other), tmp_path / "run")
     train(build_config(values), tmp_path / "run")
     assert curve(tmp_path / "run") == curve(whole)
+
+
+def test_it_goes_on_with_smaller_batches_and_more_of_them(values: Values, tmp_path: Path) -> None:
+    def stop(event: str, where: str, done: int, total: int, message: str) -> None:
+        if (event, where, done) == ("progress", "train", 1):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    asked = values(optimizer={"max_steps": 4}, run={"val_every": 2})
+    with pytest.raises(InterruptedRunError):
+        train(build_config(asked), tmp_path / "run", progress=stop)
+    train(build_config(asked | {"run": asked["run"] | {"batch_size": 1, "accumulate": 2}}), tmp_path / "run")
+    steps = {
+        name: [row.split(",")[0] for row in (tmp_path / "run" / name).read_text().splitlines()[1:]]
+        for name in ("train.csv", "val.csv")
+    }
+    assert steps == {"train.csv": ["1", "2", "3", "4"], "val.csv": ["2", "4"]}
 
 
 def test_a_frozen_trunk_is_not_in_its_checkpoints_and_does_not_change(values: Values, tmp_path: Path) -> None:
@@ -156,6 +210,13 @@ def test_two_pictures_are_learnt_by_heart(values: Values, tmp_path: Path) -> Non
     report = train(config, tmp_path / "run")
     print(f"object IoU {report.val_iou['object']:.3f} after {report.steps} steps")
     assert report.val_iou["object"] > 0.85
+
+
+def test_the_last_step_is_validated_whatever_the_interval(values: Values, tmp_path: Path) -> None:
+    train(build_config(values(optimizer={"max_steps": 3}, run={"val_every": 2})), tmp_path / "run")
+    rows = (tmp_path / "run" / "val.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["2", "3"]
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 3
 
 
 def test_early_stopping(values: Values, tmp_path: Path) -> None:

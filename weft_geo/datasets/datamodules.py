@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, SequentialSampler
 
 from weft_geo.datasets.areas import Areas, split_by_area
 from weft_geo.datasets.augment import ResearchAugmentation
@@ -21,7 +21,7 @@ from weft_geo.datasets.registry import load_dataset
 from weft_geo.datasets.scene_datasets import SceneImages, ScenePolygons
 from weft_geo.datasets.verify import Progress, require_sound
 from weft_geo.errors import InputError, VectorError
-from weft_geo.samplers import CoveringGeoSampler, ObjectBalancedGeoSampler, ResumableSampler
+from weft_geo.samplers import CoveringGeoSampler, ObjectBalancedGeoSampler, ProcessShare, ResumableSampler
 
 
 class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # lightning is not type-checked here
@@ -101,20 +101,21 @@ class SegmentationDataModule(L.LightningDataModule):  # type: ignore[misc]  # li
         """Batches to train on; incomplete ones are left out."""
         assert self.train_set is not None, "setup('fit') comes first"
         items = AugmentedDataset(self.train_set, self.augmentation, self.mean, self.seed)
-        sampler = ResumableSampler(len(items), self.seed, self.samples, self.start_samples)
+        sampler = _share(ResumableSampler(len(items), self.seed, self.samples, self.start_samples), self.trainer)
         return DataLoader(items, self.batch_size, sampler=sampler, drop_last=True, **_workers(self.num_workers))
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Pictures to validate on, one at a time."""
         assert self.val_set is not None, "setup() comes first"
-        return DataLoader(self.val_set, 1, shuffle=False, **_workers(self.num_workers))
+        sampler = _share(SequentialSampler(self.val_set), self.trainer)
+        return DataLoader(self.val_set, 1, sampler=sampler, **_workers(self.num_workers))
 
     test_dataloader = val_dataloader
 
     def _load(self, split: str) -> BenchmarkDataset:
         data = load_dataset(self.benchmark.name, self.root, split)
         data.pairs = data.pairs[: self.limit]
-        if self.check and _is_first_process():
+        if self.check and is_first_process():
             require_sound(data.pairs, progress=self.progress)
         return data
 
@@ -227,20 +228,21 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
             raise VectorError(
                 "no polygon lies in the area to train on; give a raster with more labels, or another val_share"
             )
-        if self.check and _is_first_process():
+        if self.check and is_first_process():
             require_readable(images.scenes, progress=self.progress)
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Batches to train on; incomplete ones are left out."""
         assert self.areas is not None, "setup('fit') comes first"
         chips = SceneChips(self.scenes, self.areas.train, self.mean, self.vary, self.seed)
-        return DataLoader(chips, self.batch_size, sampler=self._sampler(), drop_last=True, **_workers(self.num_workers))
+        sampler = _share(self._sampler(), self.trainer)
+        return DataLoader(chips, self.batch_size, sampler=sampler, drop_last=True, **_workers(self.num_workers))
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Chips that cover the validation area once, one at a time; 255 outside of it."""
         assert self.areas is not None, "setup() comes first"
         chips = SceneChips(self.scenes, self.areas.val, self.mean)
-        sampler = CoveringGeoSampler(self.scenes, self.areas.val, self.chip)
+        sampler = _share(CoveringGeoSampler(self.scenes, self.areas.val, self.chip), self.trainer)
         return DataLoader(chips, 1, sampler=sampler, **_workers(self.num_workers))
 
     test_dataloader = val_dataloader
@@ -270,9 +272,15 @@ def _check(batch_size: int, num_workers: int) -> None:
         )
 
 
-def _is_first_process() -> bool:
+def is_first_process() -> bool:
     """Whether this is the only process of a run, or the first of several, which checks for all of them."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _share(sampler: Any, trainer: Any) -> Any:
+    """The part of this process, where several train together."""
+    alone = trainer is None or trainer.world_size == 1
+    return sampler if alone else ProcessShare(sampler, trainer.global_rank, trainer.world_size)
 
 
 def _workers(number: int) -> dict[str, Any]:

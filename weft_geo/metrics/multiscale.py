@@ -27,14 +27,14 @@ class TestPasses:
     """How a picture is shown to the model.
 
     Attributes:
-        short_sides: of the resized picture, in pixels.
+        short_sides: of the resized picture, in pixels; None for the picture in its own size.
         weights: of each of these in the average.
         flip: also mirrored, at the same weight.
         window: side of the windows, in pixels.
         stride: from one window to the next.
     """
 
-    short_sides: tuple[int, ...] = (512, 768)
+    short_sides: tuple[int | None, ...] = (512, 768)
     weights: tuple[float, ...] = (2 / 3, 1 / 3)
     flip: bool = True
     window: int = 512
@@ -45,6 +45,8 @@ RESEARCH = TestPasses()
 SIX_PASSES = TestPasses((512, 512, 768), (1 / 3, 1 / 3, 1 / 3))
 """The same without the saving, for tests."""
 SINGLE = TestPasses((512,), (1.0,), flip=False)
+OWN = TestPasses((None,), (1.0,), flip=False)
+"""As a training validates, but for the windows over a large picture."""
 
 
 @torch.inference_mode()
@@ -80,7 +82,8 @@ def object_probability(
     flips = (False, True) if passes.flip else (False,)
     total = torch.zeros(size, device=device)
     for short_side, weight in zip(passes.short_sides, passes.weights, strict=True):
-        resized = F.interpolate(normal, _fit(size, short_side), mode="bilinear", align_corners=False)
+        fitted = size if short_side is None else _fit(size, short_side)
+        resized = F.interpolate(normal, fitted, mode="bilinear", align_corners=False)
         for flip in flips:
             scores = _slide(model, resized.flip(-1) if flip else resized, passes, batch_size)
             scores = F.interpolate(scores, size, mode="bilinear", align_corners=False)

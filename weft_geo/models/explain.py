@@ -106,7 +106,8 @@ def draw_explanation(found: Explanation, picture: NDArray[np.uint8]) -> Figure:
 
     H, W = picture.shape[:2]
     panels = 2 + len(found.boundaries)
-    columns = panels if H > W else -(-panels // 2)  # tall pictures stand in one row, the others in two
+    most = 1 if H > W else 2 if W <= 2 * H else 3  # rows: tall pictures stand in one, very wide ones lie in three
+    columns = -(-panels // most)
     rows = -(-panels // columns)
     height = rows * (WIDTH / columns * H / W + 0.35)
     bars = 3.0 if found.routings else 0.0
@@ -131,7 +132,7 @@ def draw_explanation(found: Explanation, picture: NDArray[np.uint8]) -> Figure:
         axis.set(xlim=(0, W), ylim=(H, 0), title=f"ESTO, stage {stage}")
     if found.boundaries:
         bar = pictures.colorbar(shown, ax=axes.tolist(), shrink=0.6, aspect=30, pad=0.01, ticks=(0, 0.5, 1))
-        bar.set_label("ESTO's boundary mask; 0.5: the image's mean", fontsize=8)
+        bar.set_label("ESTO's boundary mask\n0.5: the image's mean", fontsize=8)
     if below:
         _experts(below[0], found)
     return figure

@@ -2,6 +2,7 @@
 
 from weft_geo.samplers.covering import CoveringGeoSampler
 from weft_geo.samplers.object_balanced import ObjectBalancedGeoSampler
+from weft_geo.samplers.process_share import ProcessShare
 from weft_geo.samplers.resumable import ResumableSampler
 
-__all__ = ["CoveringGeoSampler", "ObjectBalancedGeoSampler", "ResumableSampler"]
+__all__ = ["CoveringGeoSampler", "ObjectBalancedGeoSampler", "ProcessShare", "ResumableSampler"]

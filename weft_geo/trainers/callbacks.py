@@ -42,24 +42,35 @@ class StepSeed(L.Callback):  # type: ignore[misc]  # lightning is not type-check
 
 
 class Interruption:
-    """Whether somebody asked the run to stop. The second time they ask, it stops at once."""
+    """Whether somebody asked the run to stop. At the second signal it stops at once.
+
+    Attributes:
+        asked: somebody did.
+        is_listening: the run is at the steps, where it stops as it should.
+    """
 
     def __init__(self) -> None:
         self.asked = False
+        self.is_listening = False
+        self._heard = False
         self._numbers: tuple[signal.Signals, ...] = ()
+
+    def ask(self) -> None:
+        """Ask, from another thread; as often as you like."""
+        self.asked = True
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take SIGINT and SIGTERM as requests while the block runs; signals reach the main thread only."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        self._numbers = (signal.SIGINT, signal.SIGTERM)
+        if threading.current_thread() is threading.main_thread():
+            self._numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.getsignal(number) for number in self._numbers}
         self.take_over()
+        self.is_listening = True
         try:
             yield
         finally:
+            self.is_listening = False
             self._numbers = ()
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -67,12 +78,12 @@ class Interruption:
     def take_over(self) -> None:
         """Be the only one who hears them: Lightning ends a fit at SIGTERM without saving, and with exit code 0."""
         for number in self._numbers:
-            signal.signal(number, self._ask)
+            signal.signal(number, self._hear)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self._heard:
             raise KeyboardInterrupt
-        self.asked = True
+        self._heard = self.asked = True
 
 
 class KeepLast(Checkpoint):  # type: ignore[misc]
@@ -82,7 +93,8 @@ class KeepLast(Checkpoint):  # type: ignore[misc]
     that keeps the best step, it saves what that one knows; else a run that goes on would take a worse step for best.
 
     A step that is validated is saved after the validation, and the step before it too: what a checkpoint holds has been
-    logged, what comes after it will be logged again, and who interrupts a validation loses one step.
+    logged, what comes after it will be logged again, and who interrupts a validation loses one step. The last step is
+    validated in any case: Lightning does so where a run is asked to stop.
 
     Args:
         folder: of the run.
@@ -104,16 +116,17 @@ class KeepLast(Checkpoint):  # type: ignore[misc]
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         asked = trainer.strategy.reduce_boolean_decision(self.interruption.asked, all=False)
-        step = trainer.global_step
-        validated, validated_next = step % self.val_every == 0, (step + 1) % self.val_every == 0
+        step, last = trainer.global_step, trainer.max_steps
+        validated, validated_next = (at % self.val_every == 0 or at == last for at in (step, step + 1))
         if not validated and (asked or validated_next or step % self.every == 0):
             self._save(trainer)
         if asked:
             self._stop(trainer)
+        trainer.should_stop = trainer.should_stop or step == last
 
     def on_validation_batch_end(self, trainer: Any, *_: Any) -> None:
-        """Stop in the middle of a validation."""
-        if not trainer.sanity_checking and trainer.strategy.reduce_boolean_decision(self.interruption.asked, all=False):
+        """Stop in the middle of a validation, unless other processes would wait for this one at its end."""
+        if not trainer.sanity_checking and trainer.world_size == 1 and self.interruption.asked:
             self._stop(trainer)
 
     def on_validation_end(self, trainer: Any, task: Any) -> None:
@@ -124,12 +137,14 @@ class KeepLast(Checkpoint):  # type: ignore[misc]
     def on_load_checkpoint(self, trainer: Any, task: Any, checkpoint: dict[str, Any]) -> None:
         """Let Lightning count the batches that are left from nought, since the loader leaves out those that were seen.
 
-        What was saved while the hooks of a batch ran is complete all the same; Lightning would count it once more.
+        What was saved while the hooks of a batch ran is complete all the same; Lightning would count it once more. A
+        step may be of more batches than before, and of smaller ones.
         """
+        steps = checkpoint["global_step"]
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         progress["current"] = dict.fromkeys(progress["current"], 0)
-        progress["total"]["completed"] = progress["total"]["processed"]
-        self._saved = checkpoint["global_step"]
+        progress["total"] = dict.fromkeys(progress["total"], steps * trainer.accumulate_grad_batches)
+        self._saved = steps
 
     def _save(self, trainer: Any) -> None:
         if self._saved != trainer.global_step:

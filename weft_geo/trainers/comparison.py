@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +11,9 @@ from typing import Any
 from weft_geo.errors import UnknownNameError
 from weft_geo.trainers.callbacks import Progress
 from weft_geo.trainers.config import ABLATIONS, ModelConfig, TrainConfig
-from weft_geo.trainers.train import REPORT, TrainReport, check_values, train
+from weft_geo.trainers.row import train_apart
+from weft_geo.trainers.train import REPORT, TrainReport, check_values
+from weft_geo.trainers.whole_files import written_whole
 
 LABELS = {"twe": "TWE", "esto": "ESTO", "see": "SEE"}
 
@@ -93,7 +93,7 @@ def compare(config: TrainConfig, table: str, output: str | Path, progress: Progr
         config: of all rows, but for what the table changes.
         table: "ablation", "experts" or "strategies".
         output: a folder; each row has one in it.
-        progress: hears `(event, stage, done, total, message)`, a step a row.
+        progress: hears `(event, stage, done, total, message)`: a step a row, and in between how the row gets on.
 
     Raises:
         InputError: as for `train`.
@@ -105,7 +105,8 @@ def compare(config: TrainConfig, table: str, output: str | Path, progress: Progr
     hear("start", table, 0, len(wanted), "")
     rows: list[Row] = []
     for name, model in wanted.items():
-        report = _train_apart(replace(config, model=model), folder / _folder_name(name))
+        one, place = replace(config, model=model), folder / _folder_name(name)
+        report = _finished(one, place) or train_apart(one, place, _of_row(hear, f"{table}: {name}"))
         rows.append(Row(name, report))
         _write(Table(table, rows), folder)
         hear("progress", table, len(rows), len(wanted), f"{name}: mIoU {report.val_miou:.4f}")
@@ -115,18 +116,24 @@ def compare(config: TrainConfig, table: str, output: str | Path, progress: Progr
 
 def _write(table: Table, folder: Path) -> None:
     """The rows that there are so far."""
-    (folder / "table.md").write_text(table.to_markdown() + "\n", encoding="utf-8")
-    text = json.dumps([asdict(row) for row in table.rows], indent=2, ensure_ascii=False)
-    (folder / "table.json").write_text(text + "\n", encoding="utf-8")
+    rows = json.dumps([asdict(row) for row in table.rows], indent=2, ensure_ascii=False)
+    for name, text in (("table.md", table.to_markdown()), ("table.json", rows)):
+        with written_whole(folder / name) as beside:
+            beside.write_text(text + "\n", encoding="utf-8")
 
 
-def _train_apart(config: TrainConfig, folder: Path) -> TrainReport:
-    if (folder / REPORT).exists():
-        check_values(folder, config)
-        done: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        return TrainReport(**done)
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(train, config, folder).result()
+def _finished(config: TrainConfig, folder: Path) -> TrainReport | None:
+    """The report of a row that is done."""
+    if not (folder / REPORT).exists():
+        return None
+    check_values(folder, config)
+    done: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    return TrainReport(**done)
+
+
+def _of_row(hear: Progress, row: str) -> Progress:
+    """What a row tells, under its name."""
+    return lambda event, stage, done, total, message: hear(event, f"{row}, {stage}", done, total, message)
 
 
 def _folder_name(name: str) -> str:

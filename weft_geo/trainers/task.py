@@ -33,6 +33,9 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         freeze_norms_from: the step from which batch norms keep their statistics, or None for never. The experts'
             norms are shared by four scales, so what they collect fits none of them exactly; training on with the
             statistics fixed lets the weights make up for it.
+
+    Attributes:
+        samples_a_step: of all processes and batches together; kept in checkpoints, for who goes on from one.
     """
 
     mean: Tensor
@@ -53,6 +56,7 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         self.loss = MaskLoss(model.config.num_classes, loss)
         self.freeze_norms_from = freeze_norms_from
         self.optimizer_config = optimizer or OptimizerConfig()
+        self.samples_a_step = 0
         self.scores = PixelScores(model.config.num_classes)
         self.register_buffer("mean", torch.tensor(model.contract.means)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(model.contract.stds)[:, None, None], persistent=False)
@@ -108,9 +112,10 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the last scores; leave a frozen trunk out, which never changes, and name it by its hash instead."""
+        """Add the samples of a step and the last scores; name a frozen trunk by its hash, for it never changes."""
         scores = self.trainer.callback_metrics
         checkpoint["scores"] = {name: float(value) for name, value in scores.items() if name.startswith("val/")}
+        checkpoint["samples_a_step"] = self.samples_a_step
         if self.model.config.trunk_is_frozen:
             state = checkpoint["state_dict"]
             checkpoint["state_dict"] = {k: v for k, v in state.items() if not is_of_trunk(k.removeprefix("model."))}

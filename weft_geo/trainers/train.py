@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from weft_geo.datasets.datamodules import is_first_process
 from weft_geo.errors import InputError, OutputExistsError
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
@@ -28,11 +29,14 @@ from weft_geo.trainers.task import SegmentationTask
 from weft_geo.trainers.whole_files import WholeCheckpoints, written_whole
 
 BEST, CONFIG, REPORT = "best.ckpt", "config.yaml", "report.json"
-# What may change when a run goes on: nothing that it learns depends on it.
+# What may change when a run goes on: nothing that it learns depends on it, as long as a step sees as many samples.
 _FREE = {
     "data": ("data_root", "workers", "check"),
-    "run": ("device", "devices", "parallel", "gradient_checkpointing", "save_every", "log_every", "pictures"),
-}
+    "run": (
+        "batch_size", "accumulate", "device", "devices", "parallel", "gradient_checkpointing", "save_every",
+        "log_every", "pictures",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,12 @@ class TrainReport:
 
 
 def train(
-    config: TrainConfig, output: str | Path, *, resume: bool = True, progress: Progress | None = None
+    config: TrainConfig,
+    output: str | Path,
+    *,
+    resume: bool = True,
+    progress: Progress | None = None,
+    interruption: Interruption | None = None,
 ) -> TrainReport:
     """Train, or go on with a run that was stopped, at any step, on the same curve.
 
@@ -88,6 +97,7 @@ def train(
         output: its folder.
         resume: go on with the run that is in the folder; without it, a folder that holds one is refused.
         progress: hears `(event, stage, done, total, message)`.
+        interruption: for who asks the run to stop otherwise than by a signal.
 
     Raises:
         InputError: the configuration, the data or the weights cannot be used, or the folder holds another run.
@@ -97,16 +107,18 @@ def train(
     folder, began = Path(output), time.perf_counter()
     hear = progress or (lambda *_: None)
     last = folder / LAST
-    check_folder(folder, config, resume)
+    if is_first_process():  # it has begun the run by the time that others of a parallel run start
+        check_folder(folder, config, resume)
     data = open_data(config, progress=hear)
     model, start = start_model(config, data)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / CONFIG) as beside:
-        beside.write_text(config.to_yaml(), encoding="utf-8")
+    if is_first_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        with written_whole(folder / CONFIG) as beside:
+            beside.write_text(config.to_yaml(), encoding="utf-8")
 
-    interruption, meter = Interruption(), Meter(config.run.batch_size)
+    interruption, meter = interruption or Interruption(), Meter(config.run.batch_size)
     task = build_task(model, config, data)
     best = ModelCheckpoint(
         folder, filename=Path(BEST).stem, monitor="val/miou", mode="max", enable_version_counter=False
@@ -130,10 +142,10 @@ def train(
         )
         samples_a_step = config.run.batch_size * config.run.accumulate * trainer.world_size
         data.samples = config.optimizer.max_steps * samples_a_step
+        task.samples_a_step = samples_a_step
         resumed = last if last.exists() else None
         if resumed:
-            steps = torch.load(resumed, map_location="cpu", weights_only=False, mmap=True)["global_step"]
-            data.start_samples = steps * samples_a_step
+            data.start_samples = samples_seen(resumed, samples_a_step)
         trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
         steps = trainer.global_step
 
@@ -188,7 +200,8 @@ def build_trainer(config: TrainConfig, folder: Path, callbacks: list[Any], *, lo
         trainer = L.Trainer(
             **options,
             precision=run.precision,
-            sync_batchnorm=run.devices != "1" and run.device != "cpu",
+            sync_batchnorm=run.devices != "1" and run.device != "cpu" and torch.cuda.is_available(),
+            use_distributed_sampler=False,  # the data module gives each process its share
             accumulate_grad_batches=run.accumulate,
             gradient_clip_val=run.clip or None,
             max_steps=config.optimizer.max_steps,
@@ -251,6 +264,22 @@ def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
         free = _FREE.get(section, ())
         found += [f"{section}.{name}" for name in values if name not in free and values[name] != theirs[name]]
     return found
+
+
+def samples_seen(last: Path, samples_a_step: int) -> int:
+    """Samples that a run has seen up to a checkpoint.
+
+    Raises:
+        InputError: its steps saw another number of samples.
+    """
+    kept = torch.load(last, map_location="cpu", weights_only=False, mmap=True)
+    before = kept["samples_a_step"]
+    if before != samples_a_step:
+        raise InputError(
+            f"the run in {last.parent} was begun with {before} samples a step, and would go on with {samples_a_step}; "
+            f"give --batch-size, --accumulate and --devices whose product is {before}"
+        )
+    return int(kept["global_step"]) * samples_a_step
 
 
 def write_model(model: Segmenter, config: TrainConfig, folder: Path, hear: Progress) -> dict[str, str]:
