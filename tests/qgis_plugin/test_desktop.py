@@ -53,8 +53,12 @@ def install_plugin(profile: Path, interpreter: Path) -> None:
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment, less what pytest-qgis put in for this process."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("QGIS_")}
+    """The environment, less what pytest-qgis put in for this process, and with the system's Python first.
+
+    QGIS looks for its Python's library beside the first `python3` on the path, which may be another one.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("QGIS_")}
+    return kept | {"PATH": f"/usr/bin{os.pathsep}{kept.get('PATH', '')}"}
 
 
 class Desktop:
