@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ onnx = pytest.importorskip("onnx", reason="needs the train extra")
 
 from weft_geo.inference import load_predictor  # noqa: E402
 from weft_geo.models import build_model, save_checkpoint  # noqa: E402
+from weft_geo.models.backbones import timm_vit  # noqa: E402
 from weft_geo.models.export import export_onnx  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -49,3 +51,33 @@ def test_torch_and_onnx_agree_at_any_size(exported: tuple[Path, Path], shape: tu
     by_torch, by_onnx = (load_predictor(str(path), device="cpu")(images) for path in exported)
     assert by_onnx.shape == (batch, 2, height, width)
     np.testing.assert_allclose(by_onnx, by_torch, atol=1e-3)
+
+
+# A model of each family of timm (MAE's are like AugReg's), cut down to four layers: what is its own lies in the embedding
+# and in a layer.
+FAMILIES = [
+    "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3", "samvit_base_patch16", "vit_tiny_patch16_224",
+    "eva02_tiny_patch14_224",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_of_timm_is_exported(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(timm_vit, "create_vit", partial(timm_vit.create_vit, depth=4))
+    torch.manual_seed(0)
+    model = build_model(
+        "weft-tiny", backbone=f"timm/{name}", inner_channels=8, decoder_dim=32, num_queries=6, decoder_layers=1,
+        pixel_layers=1, pixel_heads=4, decoder_heads=4, drop_path=0.0, expert_kernel_sizes=(1, 3, 5), top_k=2,
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        for stage in model.stages:
+            stage.injection.gamma.fill_(1)
+    model.contract = replace(model.contract, window=128, overlap=32)
+    predictor = load_predictor(str(export_onnx(model, tmp_path / "model.onnx").path), device="cpu")
+    assert predictor.fixed_size == (name == "samvit_base_patch16")
+    sizes = [(2, 128, 128)] if predictor.fixed_size else [(2, 128, 128), (1, 64, 192)]
+    for batch, height, width in sizes:
+        images = np.random.default_rng(1).standard_normal((batch, 3, height, width)).astype(np.float32)
+        with torch.no_grad():
+            by_torch = model.probabilities(torch.from_numpy(images))[:, 1:].numpy()
+        np.testing.assert_allclose(predictor(images), by_torch, atol=1e-4)

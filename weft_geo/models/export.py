@@ -56,7 +56,8 @@ def export_onnx(
     """Write a model as ONNX for ONNX Runtime.
 
     The file takes float32 images [B, C, H, W], normalised as its contract says, H and W multiples of 64, and
-    gives probabilities [B, classes, H, W].
+    gives probabilities [B, classes, H, W]. On a trunk whose tables of positions timm fits to one size when it is traced
+    (SAM's), H and W are the contract's window.
 
     Args:
         model: a model, or the path of a checkpoint.
@@ -80,7 +81,9 @@ def export_onnx(
     target = Path(output)
     graph = ObjectProbabilities(weft).eval()
     example = torch.zeros(2, contract.bands, window, window)
+    free = {0: "batch"} | ({2: "height", 3: "width"} if weft.trunk.any_size_when_traced else {})
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    torch.onnx.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, OPSET)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the tracer warns of every size that it fixes; they are fixed on purpose
@@ -90,12 +93,13 @@ def export_onnx(
                 str(beside),
                 input_names=["images"],
                 output_names=["probabilities"],
-                dynamic_axes={name: {0: "batch", 2: "height", 3: "width"} for name in ("images", "probabilities")},
+                dynamic_axes={"images": free, "probabilities": free},
                 opset_version=OPSET,
                 do_constant_folding=True,
                 dynamo=False,
             )
         written = onnx.load(beside)
+        written.graph.ClearField("value_info")  # the tracer's guesses at sizes in between, wrong ones among them
         for key, value in (
             (METADATA_KEY, contract.to_json()),
             (NAME_KEY, contract.name),
@@ -113,8 +117,22 @@ def export_onnx(
             )
         beside.replace(target)
     finally:
+        torch.onnx.unregister_custom_op_symbolic("aten::repeat_interleave", OPSET)
         beside.unlink(missing_ok=True)
     return ExportReport(target, target.stat().st_size, difference)
+
+
+def _repeat_interleave(g: Any, x: Any, repeats: Any, dim: Any, output_size: Any = None) -> Any:
+    """[…, N] → […, N · repeats]: every value of the last axis side by side with itself, as EVA-02's rotary angles are.
+
+    The exporter's own form of it spoils what it knows of shapes, and with that whatever comes later in the graph.
+    """
+    times, axis, rank = repeats.node().t("value").item(), dim.node().t("value").item(), x.type().dim()
+    if axis not in (-1, rank - 1):
+        raise RunError(f"repeat_interleave of axis {axis} cannot be exported, only of the last one")
+    column = g.op("Unsqueeze", x, g.op("Constant", value_t=torch.tensor([rank])))
+    repeated = g.op("Concat", *[column] * times, axis_i=rank)
+    return g.op("Reshape", repeated, g.op("Constant", value_t=torch.tensor([0] * (rank - 1) + [-1])))
 
 
 def _fold_constants(file: Path) -> None:

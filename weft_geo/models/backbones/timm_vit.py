@@ -55,6 +55,7 @@ class TimmTrunk(Trunk):
         self.vit = vit
         self.patch_size = vit.patch_embed.proj.kernel_size[0]
         self.windowed = isinstance(vit, VisionTransformerSAM)
+        self.any_size_when_traced = not self.windowed  # its relative positions are cut to size by plain numbers
         self.rope = getattr(vit, "rope", None)
         self.num_extra = 0 if self.windowed else vit.num_prefix_tokens
 
@@ -74,7 +75,7 @@ class TimmTrunk(Trunk):
         if positions is not None:
             tokens = tokens + positions
         if extra is not None:
-            tokens = torch.cat((extra.expand(len(tokens), -1, -1), tokens), dim=1)
+            tokens = torch.cat((extra.expand(tokens.shape[0], -1, -1), tokens), dim=1)
         embedded: Tensor = vit.norm_pre(tokens)
         return embedded
 

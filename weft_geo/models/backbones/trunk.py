@@ -20,11 +20,13 @@ class Trunk(nn.Module):
         num_extra: class and register tokens that come before the grid's.
         recompute: keep only the input of each layer for the backward pass and run the layer again there (gradient
             checkpointing): the same gradients for less memory and about a third more time.
+        any_size_when_traced: whether a graph traced with one size of image is right for others too.
     """
 
     layers: nn.Module
     num_extra: int = 0
     recompute: bool = False
+    any_size_when_traced: bool = True
 
     def embed(self, images: Tensor) -> Tensor:
         """[B, C, H, W], H and W multiples of 32 → tokens [B, E + (H/16)·(W/16), D], E extra ones first."""

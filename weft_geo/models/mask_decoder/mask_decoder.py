@@ -135,7 +135,7 @@ class MaskDecoder(nn.Module):
         resized = F.interpolate(mask_logits.detach(), size=size, mode="bilinear", align_corners=False).flatten(2)
         blocked = resized.sigmoid() < 0.5
         blocked = blocked & ~blocked.all(dim=-1, keepdim=True)
-        return blocked.repeat_interleave(self.num_heads, dim=0)
+        return blocked[:, None].expand(-1, self.num_heads, -1, -1).flatten(0, 1)
 
     def forward(self, f1: Tensor, f2: Tensor, f3: Tensor, f4: Tensor) -> MaskDecoderOutput:
         """Maps [B, D, H/s, W/s] of s = 4, 8, 16, 32 → predictions of every layer."""
