@@ -53,8 +53,8 @@ def test_torch_and_onnx_agree_at_any_size(exported: tuple[Path, Path], shape: tu
     np.testing.assert_allclose(by_onnx, by_torch, atol=1e-3)
 
 
-# A model of each family of timm (MAE's are like AugReg's), cut down to four layers: what is its own lies in the embedding
-# and in a layer.
+# A model of each family of timm (MAE's are like AugReg's), cut to four layers: what is its own lies in the
+# embedding and in a layer.
 FAMILIES = [
     "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3", "samvit_base_patch16", "vit_tiny_patch16_224",
     "eva02_tiny_patch14_224",

@@ -83,7 +83,8 @@ def export_onnx(
     example = torch.zeros(2, contract.bands, window, window)
     free = {0: "batch"} | ({2: "height", 3: "width"} if weft.trunk.any_size_when_traced else {})
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    torch.onnx.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, OPSET)
+    exporter: Any = torch.onnx  # whose list of names leaves out the two that register an operator
+    exporter.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, OPSET)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the tracer warns of every size that it fixes; they are fixed on purpose
@@ -117,7 +118,7 @@ def export_onnx(
             )
         beside.replace(target)
     finally:
-        torch.onnx.unregister_custom_op_symbolic("aten::repeat_interleave", OPSET)
+        exporter.unregister_custom_op_symbolic("aten::repeat_interleave", OPSET)
         beside.unlink(missing_ok=True)
     return ExportReport(target, target.stat().st_size, difference)
 
