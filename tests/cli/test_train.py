@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +16,12 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 yaml = pytest.importorskip("yaml", reason="needs the train extra")
 
 from weft_geo.datasets.synthetic import draw_scene, write_scene  # noqa: E402
-from weft_geo.models import build_model, save_checkpoint  # noqa: E402
+from weft_geo.models import build_model, load_checkpoint, save_checkpoint  # noqa: E402
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+
+KILLED_RUN = Path(__file__).parents[1] / "trainers" / "killed_run.py"
 
 Run = Callable[..., Result]
 
@@ -67,6 +72,26 @@ def test_own_polygons_to_a_model_that_predicts_and_explains(run: Run, own: Path,
     for scale in scales:
         assert sum(expert["weight"] > 0 for expert in scale["experts"]) == 4
         assert sum(expert["weight"] for expert in scale["experts"]) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+def test_killed_on_own_polygons_it_comes_to_the_same_weights(run: Run, own: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text("run: {log_every: 1, pictures: 0}\nloss: {num_points: 256}\n")
+    words = [
+        "train", "--config", "small.yaml", "--images", str(own / "scene.tif"), "--labels", str(own / "truth.gpkg"),
+        "--model", "weft-tiny", "--max-steps", "8", "--val-every", "4", "--save-every", "2", "--crop", "64",
+        "--batch-size", "2", "--workers", "0", "--device", "cpu", "-o",
+    ]  # fmt: skip
+    run(*words, "whole")
+    command = [sys.executable, str(KILLED_RUN), "step:7", *words, "killed"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    run(*words, "killed")
+    for name in ("train.csv", "val.csv"):
+        assert (tmp_path / "killed" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    one, other = (load_checkpoint(tmp_path / name / "model.safetensors").state_dict() for name in ("whole", "killed"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_wrong_use_gets_one_line(run: Run, own: Path, tmp_path: Path) -> None:

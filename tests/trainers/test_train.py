@@ -259,6 +259,7 @@ def test_an_exploding_loss_ends_the_run_with_a_hint(values: Values, tmp_path: Pa
 def test_a_device_that_is_not_there(values: Values, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Lightning refuses device tpu"):
         train(build_config(values(run={"device": "tpu"})), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_rows_behind_a_step_and_half_rows_are_dropped(tmp_path: Path) -> None:

@@ -113,11 +113,6 @@ def train(
     model, start = start_model(config, data)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
 
-    if is_first_process():
-        folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(folder / CONFIG) as beside:
-            beside.write_text(config.to_yaml(), encoding="utf-8")
-
     interruption, meter = interruption or Interruption(), Meter(config.run.batch_size)
     task = build_task(model, config, data)
     best = ModelCheckpoint(
@@ -146,6 +141,10 @@ def train(
         resumed = last if last.exists() else None
         if resumed:
             data.start_samples = samples_seen(resumed, samples_a_step)
+        if is_first_process():
+            folder.mkdir(parents=True, exist_ok=True)
+            with written_whole(folder / CONFIG) as beside:
+                beside.write_text(config.to_yaml(), encoding="utf-8")
         trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
         steps = trainer.global_step
 
