@@ -4,7 +4,8 @@
 
 With a trivial predictor (a threshold of one band), ``predict_scene`` runs beside rasterio reading the same file in rows
 of blocks. With a real model it runs beside the model called on the same batches of windows, already cut and
-normalised. Runs alternate; medians and their ratios are printed. All in one process, imports done before.
+normalised, as many at a time as it takes. Runs alternate; medians and their ratios are printed. All in one process,
+imports done before.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from affine import Affine
 from weft_geo import CallablePredictor, ModelContract, load_predictor, predict_scene
 from weft_geo.inference import Predictor
 from weft_geo.inference.plan import open_job
+from weft_geo.inference.stages import several
 from weft_geo.inference.strips import StripReader
 
 BLOCK = 512
@@ -83,19 +85,23 @@ def beside_a_read(scene: Path, folder: Path, rounds: int) -> None:
 
 
 def model_alone(scene: Path, predictor: Predictor) -> float:
-    """Time inside the model for every batch that the engine would give it, nothing else going on."""
-    total = 0.0
+    """Time for every batch that the engine would give the model, as many at a time as it takes, nothing else going on.
+
+    All batches are held in memory: 4 · bands · 512² bytes a window.
+    """
     with open_job(scene, predictor) as job:
         (block,) = job.blocks
         reader = StripReader(
             job.raster, job.origin, job.grid, block, job.bands, job.normalizer, job.batch_size, job.aoi, job.workers
         )
         with closing(reader.batches()) as batches:
-            for batch in batches:
-                images = batch.images.copy()
-                if len(images):
-                    total += seconds(lambda images=images: predictor(images))  # type: ignore[misc]
-    return total
+            images = [batch.images.copy() for batch in batches if len(batch.images)]
+
+    def run() -> None:
+        for _ in several(predictor, images, predictor.concurrency, "alone"):
+            pass
+
+    return seconds(run)
 
 
 def beside_the_model(scene: Path, folder: Path, model: str, rounds: int) -> None:

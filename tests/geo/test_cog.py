@@ -7,7 +7,8 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 
-from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.geo import cog as cog_module
 from weft_geo.geo.cog import CogWriter, check_output
 
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
@@ -53,6 +54,32 @@ def test_strips_of_any_height_become_one_cog(
         assert dataset.descriptions == tuple(f"class {band}" for band in range(shape[0]))
         assert dataset.tags()["KEY"] == "value"
         assert bool(dataset.overviews(1)) == (max(shape) > 512)
+
+
+def test_a_process_of_its_own_makes_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (2, 700, 900), np.uint8)
+    files = []
+    for quick in (cog_module.QUICK_BYTES, 0):
+        monkeypatch.setattr(cog_module, "QUICK_BYTES", quick)
+        with writer(tmp_path / "out.tif", values) as cog:
+            cog.write(values, values[0] > 100)
+            cog.finish()
+            cog.commit()
+        files.append((tmp_path / "out.tif").read_bytes())
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("quick", [1 << 20, 0])
+def test_a_layout_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: int) -> None:
+    monkeypatch.setattr(cog_module, "QUICK_BYTES", quick)
+    values = np.ones((1, 8, 8), np.uint8)
+    with writer(tmp_path / "out.tif", values) as cog:
+        cog.write(values, values[0] > 0)
+        cog._dataset.close()
+        next(tmp_path.glob("*.strips.tif")).write_bytes(b"no raster")
+        with pytest.raises(RunError, match=r"out\.tif cannot be written: .*strips\.tif"):
+            cog.finish()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("transform", [UTM @ Affine.rotation(30), Affine(0.5, 0, 0, 0, 0.5, 0)])

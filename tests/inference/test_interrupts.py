@@ -103,13 +103,15 @@ def test_what_goes_wrong_in_such_work_goes_on(tmp_path: Path) -> None:
 WRITE = """
 import sys
 import numpy as np
+from weft_geo.geo import cog
 from weft_geo.inference import CallablePredictor, ModelContract, predict_scene
 
 def tell(event, stage, done, total, message):
     if stage == "write":
         print("writing", flush=True)
 
-scene, folder = sys.argv[1:]
+scene, folder, quick = sys.argv[1:]
+cog.QUICK_BYTES = int(quick)
 model = CallablePredictor(lambda images: images[:, :1] / np.float32(255), ModelContract(window=512), sha256="0" * 64)
 outputs = [f"{folder}/o.gpkg", f"{folder}/m.tif", f"{folder}/p.tif"]
 print(predict_scene(scene, model, *outputs, progress=tell).resumed, flush=True)
@@ -117,13 +119,13 @@ print(predict_scene(scene, model, *outputs, progress=tell).resumed, flush=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("number", "quick"), [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGINT, 1 << 30)])
 def test_a_signal_while_outputs_are_written_leaves_the_journal_alone(
-    make_raster: Callable[..., Path], tmp_path: Path, number: signal.Signals
+    make_raster: Callable[..., Path], tmp_path: Path, number: signal.Signals, quick: int
 ) -> None:
     scene = make_raster(height=800, width=800)
     (tmp_path / "out").mkdir()
-    command = [sys.executable, "-c", WRITE, scene, tmp_path / "out"]
+    command = [sys.executable, "-c", WRITE, scene, tmp_path / "out", str(quick)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "writing\n"

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import warnings
+from typing import Any
 
 import rasterio
 import rasterio.shutil
@@ -21,12 +22,21 @@ def main() -> None:
     """Copies; what fails is said on stderr."""
     source, target, options = sys.argv[1:]
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    warnings.simplefilter("ignore", NotGeoreferencedWarning)
     try:
-        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-            rasterio.shutil.copy(source, target, driver="COG", **json.loads(options))
+        copy(source, target, json.loads(options))
     except (RasterioError, OSError) as error:
         sys.exit(str(error))
+
+
+def copy(source: str, target: str, options: dict[str, Any]) -> None:
+    """Copies in this process.
+
+    Raises:
+        RasterioError, OSError: GDAL could not.
+    """
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        rasterio.shutil.copy(source, target, driver="COG", **options)
 
 
 def _end_with_parent() -> None:
