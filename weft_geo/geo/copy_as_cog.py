@@ -15,7 +15,8 @@ from typing import Any
 
 import rasterio
 import rasterio.shutil
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
 
 def main() -> None:
@@ -36,7 +37,10 @@ def copy(source: str, target: str, options: dict[str, Any]) -> None:
     """
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        rasterio.shutil.copy(source, target, driver="COG", **options)
+        try:
+            rasterio.shutil.copy(source, target, driver="COG", **options)
+        except CPLE_BaseError as error:  # rasterio lets GDAL's own errors through here
+            raise RasterioIOError(str(error)) from error
 
 
 def _end_with_parent() -> None:
