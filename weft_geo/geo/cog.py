@@ -17,7 +17,6 @@ from typing import Any, Self
 
 import numpy as np
 import rasterio
-import rasterio.env
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
@@ -29,11 +28,11 @@ from weft_geo.geo import copy_as_cog
 BLOCK = 512
 """Side of a tile in pixels."""
 
-FINISHING_BYTES = 24 << 20
-"""What GDAL's COG driver takes beside its block cache, as measured."""
+QUICK_BYTES = 1 << 27
+"""What GDAL lays out anew in about a second. More is left to a process: it can be ended, and takes more memory."""
 
-QUICK_BYTES = 1 << 26
-"""What GDAL lays out anew in half a second. More is left to a process that can be ended, whose start takes 0.2 s."""
+HERE_BYTES, APART_BYTES = 24 << 20, 112 << 20
+"""What the final layout takes in this process and in one of its own, as measured, beside GDAL's block cache."""
 
 
 def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | None = None) -> None:
@@ -117,9 +116,15 @@ class CogWriter:
         self._dataset: Any = None
 
     @staticmethod
-    def bytes_needed(bands: int, width: int) -> int:
-        """Bytes of the rows that wait for a tile to be full, and of the final layout in the making."""
-        return (bands + 1) * BLOCK * width + FINISHING_BYTES
+    def bytes_needed(bands: int, height: int, width: int) -> tuple[int, int]:
+        """Bytes in this process, and in one of its own at the end.
+
+        The rows that wait for a tile to be full, and the final layout in the making.
+        """
+        rows = (bands + 1) * BLOCK * width
+        if bands * height * width <= QUICK_BYTES:
+            return rows + HERE_BYTES, 0
+        return rows, APART_BYTES + _cache_bytes(bands, width)
 
     def __enter__(self) -> Self:
         self._clean()  # what a killed run has left
@@ -178,10 +183,11 @@ class CogWriter:
         except (RasterioError, OSError) as error:
             raise RunError(f"{self.path} cannot be written: {error}") from error
         source, target = self._beside("strips"), self._beside("cog")
-        if self._profile["count"] * self._profile["height"] * self._profile["width"] > QUICK_BYTES:
-            failed = _copy_apart(source, target, options)
-        else:
+        bands, height, width = (self._profile[key] for key in ("count", "height", "width"))
+        if bands * height * width <= QUICK_BYTES:
             failed = _copy_here(source, target, options)
+        else:
+            failed = _copy_apart(source, target, options, _cache_bytes(bands, width))
         if failed:
             raise RunError(f"{self.path} cannot be written: {failed}")
 
@@ -213,6 +219,11 @@ class CogWriter:
             leftover.unlink(missing_ok=True)
 
 
+def _cache_bytes(bands: int, width: int) -> int:
+    """What GDAL's block cache needs for the final layout: two rows of blocks; more makes it no faster."""
+    return max(8 << 20, 2 * (bands + 1) * BLOCK * width)
+
+
 def _copy_here(source: Path, target: Path, options: dict[str, Any]) -> str:
     """What went wrong, if anything did."""
     try:
@@ -222,11 +233,9 @@ def _copy_here(source: Path, target: Path, options: dict[str, Any]) -> str:
     return ""
 
 
-def _copy_apart(source: Path, target: Path, options: dict[str, Any]) -> str:
+def _copy_apart(source: Path, target: Path, options: dict[str, Any], cache_bytes: int) -> str:
     """The same in a process of its own, which ends when this wait is ended, by a signal above all."""
-    environment = dict(os.environ)
-    if rasterio.env.hasenv():
-        environment |= {key: str(value) for key, value in rasterio.env.getenv().items() if key == "GDAL_CACHEMAX"}
+    environment = os.environ | {"GDAL_CACHEMAX": str(cache_bytes)}
     command = [sys.executable, "-P", copy_as_cog.__file__, str(source), str(target), json.dumps(options)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment

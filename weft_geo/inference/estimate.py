@@ -16,6 +16,9 @@ from weft_geo.inference.memory import available_memory_bytes, parse_memory, peak
 from weft_geo.inference.stages import several
 from weft_geo.inference.strips import StripReader
 
+RETAINED_BYTES = 96 << 20
+"""What a run that has predicted all still holds, as measured, while another process makes the final layout."""
+
 Wanted = tuple[bool, bool, bool]
 """Whether objects, a mask and a probability raster are wanted."""
 
@@ -42,11 +45,12 @@ def estimate_engine_bytes(job: SceneJob, predictor: Predictor, wanted: Wanted) -
     lot = min(job.lot_rows, grid.rows.length) * grid.cols.length
     held += lot * (2 * classes + 2) * (1 if len(job.blocks) == 1 else 2)
     objects, mask, probability = wanted
-    held += OUTLINING_BYTES if objects else 0
-    held += CogWriter.bytes_needed(1, grid.cols.length) if mask else 0
-    held += CogWriter.bytes_needed(classes, grid.cols.length) if probability else 0
+    outlining = OUTLINING_BYTES if objects else 0
+    rasters = [CogWriter.bytes_needed(bands, *job.shape) for bands in [1] * mask + [classes] * probability]
     decoded = info.height * info.width * info.bands * itemsize
-    return held + min(job.cache_bytes, decoded)
+    held += outlining + sum(here for here, _ in rasters) + min(job.cache_bytes, decoded)
+    apart = max((apart for _, apart in rasters), default=0)
+    return max(held, outlining + RETAINED_BYTES + apart if apart else 0)
 
 
 def fit(
