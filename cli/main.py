@@ -66,7 +66,8 @@ def exit_code(error: BaseException, console: Console) -> int:
             console.error(error.format_message())
             return WRONG_INPUT
         case KeyboardInterrupt() | click.Abort():
-            console.error(_with_notes("interrupted; nothing half-written is left", error))
+            # click makes an Abort of a KeyboardInterrupt, to which the library has added what it knows.
+            console.error(_with_notes("interrupted; nothing half-written is left", error.__cause__ or error))
             return INTERRUPTED
         case InterruptedRunError():
             console.error(_with_notes(str(error), error))

@@ -92,6 +92,23 @@ def test_every_error_is_one_line_and_a_code(capsys, error, code, mode):
     assert captured.err.startswith('{"event": "error"' if mode == "json" else "weft-geo: ")
 
 
+def test_ctrl_c_says_what_the_library_knows_of_it():
+
+    @click.group(cls=Application)
+    def group():
+        pass
+
+    @group.command()
+    def stopped():
+        error = KeyboardInterrupt()
+        error.add_note("what is finished is kept")
+        raise error
+
+    result = CliRunner().invoke(group, ["stopped"])
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1].endswith("nothing half-written is left; what is finished is kept")
+
+
 @pytest.mark.parametrize("words", [("-v", "predict"), ("predict", "-v")])
 def test_verbose_shows_where_an_error_came_from(run, words):
     result = run(*words, "a.tif", "-o", "b.gpkg", "--model", "missing.onnx", code=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -134,10 +135,11 @@ def join_cluster(make_predictor: Callable[[], Predictor], cpus: int | None) -> I
 
 
 def _join(ray: Any) -> None:
+    logging.getLogger("ray").setLevel(logging.ERROR)  # what went well is no news
     # Versions of Ray before tokens have no error for them.
     refused = getattr(ray.exceptions, "AuthenticationError", ConnectionError)
     try:
-        ray.init(log_to_driver=False, include_dashboard=False)
+        ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
     except (ConnectionError, refused) as error:
         said = str(error).splitlines()[0][:160]
         where = os.environ.get("RAY_ADDRESS", "this machine")
