@@ -220,8 +220,8 @@ class CogWriter:
 
 
 def _cache_bytes(bands: int, width: int) -> int:
-    """What GDAL's block cache needs for the final layout: two rows of blocks; more makes it no faster."""
-    return max(8 << 20, 2 * (bands + 1) * BLOCK * width)
+    """Of GDAL's block cache for the final layout: two rows of blocks if they are not too many."""
+    return min(max(8 << 20, 2 * (bands + 1) * BLOCK * width), 32 << 20)
 
 
 def _copy_here(source: Path, target: Path, options: dict[str, Any]) -> str:

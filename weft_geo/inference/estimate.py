@@ -49,8 +49,8 @@ def estimate_engine_bytes(job: SceneJob, predictor: Predictor, wanted: Wanted) -
     rasters = [CogWriter.bytes_needed(bands, *job.shape) for bands in [1] * mask + [classes] * probability]
     decoded = info.height * info.width * info.bands * itemsize
     held += outlining + sum(here for here, _ in rasters) + min(job.cache_bytes, decoded)
-    apart = max((apart for _, apart in rasters), default=0)
-    return max(held, outlining + RETAINED_BYTES + apart if apart else 0)
+    finishing = [outlining + RETAINED_BYTES + apart for _, apart in rasters if apart]
+    return max([held, *finishing])
 
 
 def fit(
