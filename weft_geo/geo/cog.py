@@ -24,6 +24,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
 from weft_geo.geo import copy_as_cog
+from weft_geo.geo.whole_files import move_into_place
 
 BLOCK = 512
 """Side of a tile in pixels."""
@@ -100,8 +101,8 @@ class CogWriter:
             "blockxsize": BLOCK,
             "blockysize": BLOCK,
             "interleave": "band",
-            "compress": "deflate",
-            "zlevel": 1,
+            "compress": "zstd",  # a fifth of the time of deflate at its fastest, and read once
+            "zstd_level": 1,
             "bigtiff": "if_safer",
         }
         self._average = average
@@ -192,8 +193,15 @@ class CogWriter:
             raise RunError(f"{self.path} cannot be written: {failed}")
 
     def commit(self) -> None:
-        """Puts the finished file in place, over an older one if there is one."""
-        self._beside("cog").replace(self.path)
+        """Puts the finished file in place, over an older one if there is one.
+
+        Raises:
+            RunError: If the disk does not take it.
+        """
+        try:
+            move_into_place(self._beside("cog"), self.path)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error}") from error
 
     def _flush(self) -> None:
         if not self._filled:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import struct
 import time
@@ -28,6 +27,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from weft_geo.errors import RunError
+from weft_geo.geo.whole_files import written_whole
 from weft_geo.inference.rows import CODEC, FinishedRows, RowWriter, cannot_write, read_rows
 
 CHECKPOINT_SHARE = 0.02
@@ -194,16 +194,5 @@ def _digest(identity: dict[str, Any]) -> str:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Replaces a file: after a power cut the old or the new one is there."""
-    beside = path.with_name(f"{path.name}.part")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    with written_whole(path) as beside:
+        beside.write_bytes(data)

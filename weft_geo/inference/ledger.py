@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, WeftGeoError
+from weft_geo.geo.whole_files import written_whole
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.journal import was_publishing
@@ -119,11 +120,9 @@ class Ledger:
         """Notes how a scene went; the entries of ``tasks`` come first, in their order."""
         self._entries[entry["scene"]] = entry
         order = [task.scene for task in tasks]
-        order += [scene for scene in self._entries if scene not in set(order)]
-        entries = [self._entries[scene] for scene in order if scene in self._entries]
-        beside = self.path.with_name(f".{self.path.name}.part")
-        beside.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        beside.replace(self.path)
+        entries = [self._entries[scene] for scene in dict.fromkeys([*order, *self._entries]) if scene in self._entries]
+        with written_whole(self.path) as beside:
+            beside.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def choose_missing(tasks: Sequence[SceneTask], book: Ledger, run: str, overwrite: bool) -> list[SceneTask]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
 from weft_geo.errors import InterruptedRunError
-from weft_geo.trainers.whole_files import written_whole
+from weft_geo.geo.whole_files import written_whole
 
 Progress = Callable[[str, str, int, int, str], None]
 LAST = "last.ckpt"

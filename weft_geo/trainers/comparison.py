@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import UnknownNameError
+from weft_geo.geo.whole_files import written_whole
 from weft_geo.trainers.callbacks import Progress
 from weft_geo.trainers.config import ABLATIONS, ModelConfig, TrainConfig
 from weft_geo.trainers.row import train_apart
 from weft_geo.trainers.train import REPORT, TrainReport, check_values
-from weft_geo.trainers.whole_files import written_whole
 
 LABELS = {"twe": "TWE", "esto": "ESTO", "see": "SEE"}
 

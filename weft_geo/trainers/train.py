@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from weft_geo.datasets.datamodules import is_first_process
 from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.geo.whole_files import written_whole
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
 from weft_geo.trainers.callbacks import LAST, Curves, Follow, Interruption, KeepLast, Pictures, Progress, StepSeed
@@ -26,7 +27,7 @@ from weft_geo.trainers.config import TrainConfig, build_config, read_values
 from weft_geo.trainers.meter import Meter
 from weft_geo.trainers.start import open_data, start_model
 from weft_geo.trainers.task import SegmentationTask
-from weft_geo.trainers.whole_files import WholeCheckpoints, written_whole
+from weft_geo.trainers.whole_checkpoints import WholeCheckpoints
 
 BEST, CONFIG, REPORT = "best.ckpt", "config.yaml", "report.json"
 # What may change when a run goes on: nothing that it learns depends on it, as long as a step sees as many samples.

@@ -29,6 +29,7 @@ import pyproj
 import shapely
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.geo.whole_files import move_into_place
 from weft_geo.vector.style import add_style
 
 LAYER = "objects"
@@ -179,7 +180,11 @@ class LayerFile:
             )
 
     def publish(self) -> None:
-        """Put what was written in its place, over an older output if there is one."""
+        """Put what was written in its place, over an older output if there is one.
+
+        Raises:
+            RunError: the disk does not take it.
+        """
         made = sorted(self._made.iterdir())
         kept = {item.name for item in made}
         for suffix in COMPANIONS.get(self.suffix, ()):
@@ -189,7 +194,10 @@ class LayerFile:
         # The file that carries the output's name comes last: while it is not there, nothing claims to be finished.
         for item in sorted(made, key=lambda item: item.name == self.path.name):
             if item.is_file():
-                item.replace(self.path.parent / item.name)
+                try:
+                    move_into_place(item, self.path.parent / item.name)
+                except OSError as error:
+                    raise RunError(f"{self.path} could not be written: {error}") from error
         self.discard()
 
 

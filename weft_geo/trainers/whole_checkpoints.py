@@ -1,25 +1,14 @@
-"""Files of a run that are whole or not there, at whichever moment it is killed."""
+"""Checkpoints that are whole or not there, at whichever moment the run is killed."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A path beside the file, to write to; it takes the file's place at once when the block ends without an error."""
-    beside = path.with_name(f".{path.name}.part")
-    yield beside
-    with beside.open("rb+") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
+from weft_geo.geo.whole_files import written_whole
 
 
 class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]  # lightning is not type-checked here

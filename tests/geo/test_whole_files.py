@@ -1,0 +1,40 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from weft_geo.geo.whole_files import move_into_place, written_whole
+
+
+def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+
+    def fail() -> None:
+        with written_whole(path) as beside:
+            beside.write_text("ne")
+            raise ValueError("half")
+
+    with pytest.raises(ValueError, match="half"):
+        fail()
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
+    with written_whole(path) as beside:
+        beside.write_text("new")
+    assert path.read_text() == "new"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to tell which file a descriptor is of")
+def test_the_contents_reach_the_disk_before_the_name_and_the_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, place = tmp_path / "made", tmp_path / "place"
+    made.write_text("whole")
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append((Path(f"/proc/self/fd/{fd}").readlink(), place.exists())))
+    move_into_place(made, place)
+    assert synced == [(made, False), (tmp_path, True)]

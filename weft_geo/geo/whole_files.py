@@ -1,0 +1,44 @@
+"""Files that are whole or not there, at whichever moment the process is killed or the power fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path beside the file, to write to; it takes the file's place at once when the block ends without an error."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        yield beside
+        move_into_place(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def move_into_place(made: Path, place: Path) -> None:
+    """Renames a finished file, over an older one if there is one, when all of it has reached the disk.
+
+    Without that a file system may note the new name before the contents, and a power cut between the two leaves an
+    empty file.
+
+    Args:
+        made: The file, in the same file system as ``place``.
+        place: Where it belongs.
+
+    Raises:
+        OSError: The disk did not take it.
+    """
+    with made.open("rb+") as file:
+        os.fsync(file.fileno())
+    made.replace(place)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(place.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
