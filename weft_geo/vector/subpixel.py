@@ -18,6 +18,9 @@ so that neighbours share their edges.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -53,12 +56,89 @@ def subpixel_rings(
     Returns:
         [n, 2] points (column, row), the rings with offsets into those points, and [rings] the object of each.
     """
-    row, col = corners["row"].astype(np.int64), corners["col"].astype(np.int64)
-    component = corners["component"].astype(np.int64)
-    crossing_row, crossing_col = crossings["row"].astype(np.int64), crossings["col"].astype(np.int64)
+    row, col, component = (corners[name].astype(np.int64) for name in ("row", "col", "component"))
     pitch = int(max(row.max(), col.max())) + 2
-    place = row * pitch + col
+    doubled, passable, label = _pass_over_corners(row * pitch + col, component, owner, join)
+    rings = link_rings(label[component], row, col, corners["kind"], joined=passable)
+    of_label = np.empty(int(label.max()) + 1, dtype=np.int64)
+    of_label[label] = owner
+    object_of_ring = of_label[rings.component]
 
+    edges = _Edges.of(rings)
+    offset, loss, soft = _cross(edges, crossings, pitch)
+    free = soft & np.repeat(alone[object_of_ring], np.diff(edges.ring_start))
+    shift = edges.outwards(_with_area_back(edges, offset, loss, soft, free))
+    extra, inserted = _between_crossings(edges, shift, soft, shape, doubled, pitch, meet)
+
+    start = np.append(0, np.cumsum(1 + inserted))
+    points = np.empty((start[-1], 2))
+    points[start[:-1][inserted]] = extra[inserted]
+    points[start[1:] - 1] = edges.corner + edges.step / 2 + shift
+    begin = start[edges.ring_start]
+    if not meet:  # with several classes, a neighbour may need the point
+        points, begin = _without_straight(points, begin)
+    return points, Rings(rings.points, begin, rings.component, rings.area_px), object_of_ring
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """Rings, one pixel edge at a time.
+
+    Attributes:
+        corner: [n, 2] where each edge begins, (column, row).
+        step: [n, 2] the edge, of length 1.
+        ring_start: [rings + 1] first edge of each ring.
+    """
+
+    corner: Ints
+    step: Ints
+    ring_start: Ints
+
+    @classmethod
+    def of(cls, rings: Rings) -> _Edges:
+        """The edges between the corners of some rings."""
+        span = rings.points[following(rings.offsets)] - rings.points
+        length = np.abs(span).sum(axis=1)
+        start = np.append(0, np.cumsum(length))
+        edge = np.repeat(np.arange(len(length)), length)
+        step = np.sign(span)[edge]
+        corner = rings.points[edge] + step * (np.arange(start[-1]) - start[edge])[:, None]
+        return cls(corner, step, start[rings.offsets])
+
+    @cached_property
+    def before(self) -> Ints:
+        """[n] the edge that ends where each begins."""
+        return preceding(self.ring_start)
+
+    @cached_property
+    def across(self) -> Bools:
+        """[n] it parts two pixels of a row, not of a column."""
+        return np.asarray(self.step[:, 0] == 0)
+
+    @cached_property
+    def turn(self) -> Ints:
+        """[n] at its beginning, 1 where the outline is convex and −1 where it is concave."""
+        step, before = self.step, self.step[self.before]
+        return np.asarray(before[:, 0] * step[:, 1] - before[:, 1] * step[:, 0])
+
+    def outwards(self, offset: Floats) -> Floats:
+        """[n, 2] offsets along a row or a column as vectors."""
+        return np.asarray(offset[:, None] * np.column_stack([self.across, ~self.across]))
+
+
+def _pass_over_corners(place: Ints, component: Ints, owner: Ints, join: bool) -> tuple[Ints, Bools, Ints]:
+    """Which components of an object become one polygon, because they meet at a corner.
+
+    Args:
+        place: [n] grid point of each corner.
+        component: [n] of each corner.
+        owner: [components] object of each.
+        join: whether any do.
+
+    Returns:
+        Grid points at which an object meets itself; [n] the outline passes from one component to the other there; and
+        [components] the polygon of each.
+    """
     order = np.lexsort((place, owner[component]))
     twice = (np.diff(owner[component][order]) == 0) & (np.diff(place[order]) == 0)
     one, other = order[:-1][twice], order[1:][twice]
@@ -66,28 +146,69 @@ def subpixel_rings(
     # Where two objects cross over one corner neither can pass, and the parts of both stay apart.
     passable = _among(place, doubled[passes == 1]) if join else np.zeros(len(place), dtype=bool)
     through = passable[one]
-    label = connected(len(owner), component[one[through]], component[other[through]])
-    rings = link_rings(label[component], row, col, corners["kind"], joined=passable)
-    of_label = np.empty(int(label.max()) + 1, dtype=np.int64)
-    of_label[label] = owner
+    return doubled, passable, connected(len(owner), component[one[through]], component[other[through]])
 
-    corner, step, ring_start = _unit_edges(rings)
-    before = preceding(ring_start)
-    across = step[:, 0] == 0
-    low = corner + np.minimum(step, 0)
-    known, where = np.unique(
-        (crossing_row * pitch + crossing_col) * 2 + (crossings["kind"] - ACROSS), return_index=True
-    )
-    wanted = (low[:, 1] * pitch + low[:, 0]) * 2 + ~across
+
+def _cross(edges: _Edges, crossings: npt.NDArray[np.void], pitch: int) -> tuple[Floats, Floats, Bools]:
+    """The crossing on each edge: its offset from the edge's middle, what its chords lose, and whether there is one."""
+    place = crossings["row"].astype(np.int64) * pitch + crossings["col"]
+    known, where = np.unique(place * 2 + (crossings["kind"] - ACROSS), return_index=True)
+    low = edges.corner + np.minimum(edges.step, 0)
+    wanted = (low[:, 1] * pitch + low[:, 0]) * 2 + ~edges.across
     offset, soft = _look_up(known, crossings["offset"][where], wanted)
     loss, _ = _look_up(known, crossings["loss"][where], wanted)
-    turn = step[before, 0] * step[:, 1] - step[before, 1] * step[:, 0]
-    lost = np.where(soft & soft[before], loss + loss[before], 0.0)
-    free = soft & np.repeat(alone[of_label[rings.component]], np.diff(ring_start))
-    offset = _with_area_back(offset, corner, step, turn, lost, free, ring_start)
-    shift = offset[:, None] * np.column_stack([across, ~across])
-    points = corner + step / 2 + shift
+    return offset, loss, soft
 
+
+def _with_area_back(edges: _Edges, offset: Floats, loss: Floats, soft: Bools, free: Bools) -> Floats:
+    """Offsets of the crossings with every ring moved outwards by what its chords have cut off.
+
+    Args:
+        edges: of the rings.
+        offset: [n] of the crossing on each.
+        loss: [n] its part of the area that a chord over a turn cuts off (or adds, where concave), square pixels.
+        soft: [n] there is a crossing.
+        free: [n] it may move.
+
+    Returns:
+        [n] offsets. A move by d adds Σ gain · d + Σ turn · d² / 2 to a ring's area, of which d follows.
+    """
+    ring_start, turn, before = edges.ring_start, edges.turn, edges.before
+    lost = np.where(soft & soft[before], loss + loss[before], 0.0)
+    points = edges.corner + edges.step / 2 + edges.outwards(offset)
+    span = points[following(ring_start)] - points[before]
+    gain = np.where(free, (span * edges.step).sum(axis=1) / 2, 0.0)
+    gains, losses, turns = (
+        np.add.reduceat(np.rint(some * FINE).astype(np.int64), ring_start[:-1]) / FINE
+        for some in (gain, turn * lost, turn * (lost > 0))
+    )
+    move = 2 * losses / np.maximum(gains + np.sqrt(np.maximum(gains**2 + 2 * turns * losses, 0.0)), 1 / FINE)
+    move = np.repeat(np.rint(move * FINE) / FINE, np.diff(ring_start))
+    outward = np.where(edges.across, edges.step[:, 1], -edges.step[:, 0])
+    return np.where(free, np.clip(offset + move * outward, -NEAREST, NEAREST), offset)
+
+
+def _between_crossings(
+    edges: _Edges, shift: Floats, soft: Bools, shape: tuple[int, int], doubled: Ints, pitch: int, meet: bool
+) -> tuple[Floats, Bools]:
+    """Points that the outline needs between two crossings, where each edge begins.
+
+    They are the corners of what has no crossings (the raster's rim, nodata), where an outline goes over from one to the
+    other, and where classes meet.
+
+    Args:
+        edges: of the rings.
+        shift: [n, 2] of the crossing on each from its middle.
+        soft: [n] there is a crossing.
+        shape: (height, width) of the raster.
+        doubled: grid points at which an object meets itself.
+        pitch: of the numbers of grid points.
+        meet: pass through the common corner of three or more classes.
+
+    Returns:
+        [n, 2] points, and [n] which of them are needed.
+    """
+    corner, step, turn, before = edges.corner, edges.step, edges.turn, edges.before
     here = corner[:, 1] * pitch + corner[:, 0]
     single = ~_among(here, doubled)
     angular = single & ~soft & ~soft[before] & (turn != 0)
@@ -100,48 +221,7 @@ def subpixel_rings(
     outward = np.where(soft, shift[:, 0] * step[:, 1] - shift[:, 1] * step[:, 0], 0)
     outward += np.where(soft[before], shift[before, 0] * step[before, 1] - shift[before, 1] * step[before, 0], 0)
     along = rim & ~(inside & (turn > 0) & (outward > 0))
-    extra = corner + np.where(along[:, None], shift + shift[before], 0.0)
-    inserted = angular | rim
-    start = np.append(0, np.cumsum(1 + inserted))
-    out = np.empty((start[-1], 2))
-    out[start[:-1][inserted]] = extra[inserted]
-    out[start[1:] - 1] = points
-    begin = start[ring_start]
-    if not meet:  # with several classes, a neighbour may need the point
-        out, begin = _without_straight(out, begin)
-    placed = Rings(rings.points, begin, rings.component, rings.area_px)
-    return out, placed, of_label[rings.component]
-
-
-def _with_area_back(
-    offset: Floats, corner: Ints, step: Ints, turn: Ints, lost: Floats, free: Bools, ring_start: Ints
-) -> Floats:
-    """Offsets of the crossings with every ring moved outwards by what its chords have cut off.
-
-    Args:
-        offset: [n] of the crossing on each pixel edge.
-        corner: [n, 2] where the edge begins.
-        step: [n, 2] the edge.
-        turn: [n] at its beginning, 1 where the outline is convex and −1 where it is concave.
-        lost: [n] area that the chord over a turn cuts off (or adds, where concave), square pixels.
-        free: [n] the crossing may move.
-        ring_start: [rings + 1] first edge of each ring.
-
-    Returns:
-        [n] offsets. A move by d adds Σ gain · d + Σ turn · d² / 2 to a ring's area, of which d follows.
-    """
-    across = step[:, 0] == 0
-    points = corner + step / 2 + offset[:, None] * np.column_stack([across, ~across])
-    span = points[following(ring_start)] - points[preceding(ring_start)]
-    gain = np.where(free, (span * step).sum(axis=1) / 2, 0.0)
-    gains, losses, turns = (
-        np.add.reduceat(np.rint(some * FINE).astype(np.int64), ring_start[:-1]) / FINE
-        for some in (gain, turn * lost, turn * (lost > 0))
-    )
-    move = 2 * losses / np.maximum(gains + np.sqrt(np.maximum(gains**2 + 2 * turns * losses, 0.0)), 1 / FINE)
-    move = np.repeat(np.rint(move * FINE) / FINE, np.diff(ring_start))
-    outward = np.where(across, step[:, 1], -step[:, 0])
-    return np.where(free, np.clip(offset + move * outward, -NEAREST, NEAREST), offset)
+    return corner + np.where(along[:, None], shift + shift[before], 0.0), angular | rim
 
 
 def _without_straight(points: Floats, begin: Ints) -> tuple[Floats, Ints]:
@@ -150,16 +230,6 @@ def _without_straight(points: Floats, begin: Ints) -> tuple[Floats, Ints]:
     before = step[preceding(begin)]
     turns = before[:, 0] * step[:, 1] != before[:, 1] * step[:, 0]
     return points[turns], np.append(0, np.cumsum(np.add.reduceat(turns, begin[:-1], dtype=np.int64)))
-
-
-def _unit_edges(rings: Rings) -> tuple[Ints, Ints, Ints]:
-    """Every ring, one pixel edge at a time: where each starts, its step [n, 2], and the first one of each ring."""
-    span = rings.points[following(rings.offsets)] - rings.points
-    length = np.abs(span).sum(axis=1)
-    start = np.append(0, np.cumsum(length))
-    edge = np.repeat(np.arange(len(length)), length)
-    step = np.sign(span)[edge]
-    return rings.points[edge] + step * (np.arange(start[-1]) - start[edge])[:, None], step, start[rings.offsets]
 
 
 def _junctions(place: Ints, turn: Ints, soft: Bools) -> Bools:
