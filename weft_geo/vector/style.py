@@ -73,6 +73,7 @@ def add_style(path: Path, layer: str) -> None:
         sqlite3.Error: the file could not be written.
     """
     with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("PRAGMA synchronous = OFF")  # the whole file goes to the disk before it gets its name
         (column,) = database.execute(
             "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
         ).fetchone()
