@@ -1,5 +1,6 @@
 # make demo      a georeferenced result on a synthetic scene, base installation only
 # make test      the test suite; installs what it needs
+# make test-lowest  it with the oldest packages that pyproject.toml allows
 # make lint      ruff and mypy
 # make test-qgis the tests that need QGIS; installs nothing
 # make plugin    the zip that QGIS installs, in dist/
@@ -18,7 +19,7 @@ QGIS_VENV := $(VENV)-qgis
 QGIS_NEEDS := qgis Xvfb xdotool import
 QGIS_LACKS = $(if $(QGIS_PYTHON),,python3-qgis) $(foreach program,$(QGIS_NEEDS),$(if $(shell command -v $(program)),,$(program)))
 
-.PHONY: demo test lint test-qgis qgis-env plugin bench
+.PHONY: demo test test-lowest lint test-qgis qgis-env plugin bench
 
 # The demo only needs the base; the tests add the extras to the same environment.
 # Python compiles what it uses by itself; compiling everything up front costs half a minute and 85 MB.
@@ -52,6 +53,14 @@ else
 	$(MAKE) --no-print-directory test-qgis
 endif
 	$(BIN)/python -m pytest
+
+# Old packages warn of what newer ones changed under them, so here a warning is no error.
+test-lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
+		-e ".[train,metrics,ray,dev]"
+	$(VENV)-lowest/bin/python -m pytest --override-ini filterwarnings=default
 
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .
