@@ -78,6 +78,13 @@ class DiedError(Exception):
     """A worker did."""
 
 
+class Reference:
+    """What a worker was asked."""
+
+    def __init__(self, worker: int, get: Callable[[], Any]) -> None:
+        self.worker, self.get = worker, get
+
+
 class FakeCluster:
     """Workers in this process that die over the batches for which ``dies`` says so."""
 
@@ -97,17 +104,19 @@ class FakeCluster:
             return images[:, :1]
 
         def facts() -> ModelFacts:
-            while number > self.room:
-                time.sleep(0.1)
+            assert number <= self.room, "this worker never comes up; asking it would wait for ever"
             return ModelFacts(CONTRACT, "oracle", "", "cpu", False)
 
         def method(function: Callable[..., Any]) -> SimpleNamespace:
-            return SimpleNamespace(remote=lambda *arguments: lambda: function(*arguments))
+            return SimpleNamespace(remote=lambda *arguments: Reference(number, lambda: function(*arguments)))
 
         return SimpleNamespace(number=number, predict=method(predict), facts=method(facts))
 
-    def get(self, reference: Callable[[], Any]) -> Any:
-        return reference()
+    def get(self, reference: Reference) -> Any:
+        return reference.get()
+
+    def ready(self, references: list[Reference]) -> list[Reference]:
+        return [reference for reference in references if reference.worker <= self.room]
 
 
 IMAGES = np.zeros((1, 3, 64, 64), np.float32)
@@ -129,8 +138,21 @@ def test_a_batch_over_which_every_worker_dies_ends_the_run() -> None:
 
 def test_a_cluster_without_room_for_another_worker_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_model, "PATIENCE_S", 1)
-    cluster = FakeCluster(1, dies=lambda number: True, room=1)
-    model = RayModel(cluster)  # type: ignore[arg-type]
+    model = RayModel(FakeCluster(1, dies=lambda number: True, room=1))  # type: ignore[arg-type]
     with pytest.raises(RunError, match="all workers of the cluster died, and it has had no room for others"):
         model(IMAGES)
-    cluster.room = 2  # lets the thread that waits for one end
+
+
+def test_a_worker_that_comes_up_late_gets_work_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster(2, dies=lambda number: number == 1, room=2)
+    model = RayModel(cluster)  # type: ignore[arg-type]
+    asked: list[int] = []
+    monkeypatch.setattr(cluster, "get", lambda reference: (asked.append(reference.worker), reference.get())[1])
+    for _ in range(6):
+        model(IMAGES)
+    assert asked[0] == 1
+    assert set(asked[1:]) == {2}
+    cluster.room = 3
+    for _ in range(6):
+        model(IMAGES)
+    assert sorted(asked[-6:]) == [2, 2, 2, 2, 3, 3]

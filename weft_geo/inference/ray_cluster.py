@@ -105,6 +105,10 @@ class Cluster:
                 raise error.cause from error
             raise
 
+    def ready(self, references: list[Any]) -> list[Any]:
+        """Those that are ready now."""
+        return self._ray.wait(references, num_returns=len(references), timeout=0)[0] if references else []
+
     def wait(self, references: list[Any]) -> Any:
         """The first that is ready."""
         (ready, *_), _ = self._ray.wait(references, num_returns=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -39,15 +39,14 @@ class RayModel:
         self._cluster = cluster
         self._lock = threading.Lock()
         self._room: SimpleQueue[Any] = SimpleQueue()
+        self._starting: dict[Any, Any] = {}  # what a worker says when it is there: the worker
         self._workers = [cluster.start() for _ in range(cluster.size)]
         loading = [worker.facts.remote() for worker in self._workers]
         facts: ModelFacts = cluster.get(loading[0])
         self.contract, self.name, self.sha256 = facts.contract, facts.name, facts.sha256
         self.device, self.fixed_size = facts.device, facts.fixed_size
         self.concurrency = AT_ONCE * cluster.size
-        for _ in range(AT_ONCE):  # each has one batch before any has two
-            for worker in self._workers:
-                self._room.put(worker)
+        self._offer(self._workers)
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps float32 ``[B, C, H, W]`` to float32 ``[B, K, H, W]``; waits if no worker has room.
@@ -75,6 +74,7 @@ class RayModel:
         """A living worker with room for a batch."""
         waited = 0
         while True:
+            self._admit()
             try:
                 worker = self._room.get(timeout=1)
             except Empty:
@@ -91,17 +91,22 @@ class RayModel:
     def _replace(self, worker: Any) -> None:
         """Starts a worker in the place of a dead one. It is given nothing before it is there, which may take long."""
         with self._lock:
-            if worker not in self._workers:  # another of its batches said so before
-                return
-            self._workers.remove(worker)
-        threading.Thread(target=self._admit, args=[self._cluster.start()], name="weft-ray", daemon=True).start()
+            if worker in self._workers:  # else another of its batches said so before
+                self._workers.remove(worker)
+                new = self._cluster.start()
+                self._starting[new.facts.remote()] = new
 
-    def _admit(self, worker: Any) -> None:
-        with suppress(Exception):  # if it cannot load the model, the batch that it is given says so
-            self._cluster.get(worker.facts.remote())
-        self._workers.append(worker)
-        for _ in range(AT_ONCE):
-            self._room.put(worker)
+    def _admit(self) -> None:
+        """Gives work to those that are there by now; one that could not load the model says so when it has some."""
+        with self._lock:
+            there = [self._starting.pop(said) for said in self._cluster.ready(list(self._starting))]
+            self._workers += there
+            self._offer(there)
+
+    def _offer(self, workers: list[Any]) -> None:
+        for _ in range(AT_ONCE):  # each has one batch before any has two
+            for worker in workers:
+                self._room.put(worker)
 
 
 @contextmanager
