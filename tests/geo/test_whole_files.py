@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -26,6 +27,23 @@ def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
     with written_whole(path) as beside:
         beside.write_text("new")
     assert path.read_text() == "new"
+
+
+def test_a_disk_that_is_full_is_told_and_a_file_system_without_sync_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(number: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    made, place = tmp_path / "made", tmp_path / "place"
+    made.write_text("whole")
+    monkeypatch.setattr(os, "fsync", lambda fd: fail(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space"):
+        move_into_place(made, place)
+    assert not place.exists()
+    monkeypatch.setattr(os, "fsync", lambda fd: fail(errno.EINVAL))
+    move_into_place(made, place)
+    assert place.read_text() == "whole"
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to tell which file a descriptor is of")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+UNKNOWN_REQUEST = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+"""What file systems say that cannot be asked to write a file through, some network folders among them."""
 
 
 @contextmanager
@@ -34,9 +38,13 @@ def move_into_place(made: Path, place: Path) -> None:
         OSError: The disk did not take it.
     """
     with made.open("rb+") as file:
-        os.fsync(file.fileno())
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in UNKNOWN_REQUEST:
+                raise
     made.replace(place)
-    if os.name == "posix":  # elsewhere a folder cannot be opened
+    with suppress(OSError):  # a folder that cannot be opened, as on Windows, or not be synced: the file itself is whole
         folder = os.open(place.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
