@@ -108,9 +108,10 @@ class Ledger:
         there = all(str(path) in made and path.exists() for path in task.outputs)
         return there and (entry.get("status"), entry.get("run")) == ("done", run)
 
-    def knows(self, path: Path) -> bool:
-        """Whether an output is that of a scene it calls done."""
-        return any(str(path) in entry["outputs"] for entry in self._entries.values())
+    @property
+    def outputs(self) -> set[str]:
+        """Those of all scenes that it calls done."""
+        return {path for entry in self._entries.values() for path in entry["outputs"]}
 
     def entry(self, task: SceneTask) -> Entry:
         """What it says of a scene."""
@@ -154,7 +155,8 @@ def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bo
         OutputExistsError: An output is there that the ledger does not know, and that no such run has made.
     """
     if not overwrite:
-        strange = [(task, path) for task in tasks for path in _standing(task) if not (book and book.knows(path))]
+        known = book.outputs if book else set()
+        strange = [(task, path) for task in tasks for path in _standing(task) if str(path) not in known]
         _refuse([path for task, path in strange if not (book and _maker(path, task.scene))])
 
 
