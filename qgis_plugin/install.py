@@ -87,7 +87,7 @@ def find_python(names: Sequence[str] = _PYTHONS) -> str | None:
         if program is None:
             continue
         try:
-            answer = run_child([program, "-c", _ASK_VERSION], lambda line: None, lambda: False)
+            answer = run_child([program, "-I", "-c", _ASK_VERSION], lambda line: None, lambda: False)
         except OSError:
             continue
         numbers = answer.stdout.split()
