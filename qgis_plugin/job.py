@@ -11,7 +11,7 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProject,
 )
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QEventLoop, QObject, pyqtSignal
 
 from .errors import CANCELLED
 
@@ -87,9 +87,13 @@ class Job(QObject):
         """Ask it to stop."""
         self.feedback.cancel()
 
-    def is_running(self) -> bool:
-        """Whether it has not ended yet."""
-        return self._task is not None
+    def wait(self) -> None:
+        """Wait until it has ended. QGIS still uses what a job holds, which is not to be let go before."""
+        loop = QEventLoop()
+        for end in (self.done, self.failed, self.cancelled):
+            end.connect(loop.quit)
+        if self._task is not None:
+            loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
 
     def _finish(self, succeeded: bool, results: dict) -> None:
         if succeeded and self._task is not None:

@@ -61,6 +61,7 @@ class Panel(QgsDockWidget):
         self.output = QgsFileWidget()
         self.output.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
         self.output.setFilter("GeoPackage (*.gpkg);;FlatGeobuf (*.fgb);;GeoJSON (*.geojson);;Shapefile (*.shp)")
+        self.output.setConfirmOverwrite(False)  # Run asks, however the name came there
         self.output.lineEdit().setPlaceholderText("a temporary file")
         self.run = QPushButton("Run")
         self.cancel = QPushButton("Cancel")
@@ -100,6 +101,7 @@ class Panel(QgsDockWidget):
         buttons.addWidget(self.run)
         buttons.addWidget(self.cancel)
         links = QLabel('<a href="log">Log</a> · <a href="options">Options</a>')
+        links.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)  # by Tab and Enter as well
         links.linkActivated.connect(lambda link: (self.log_wanted if link == "log" else self.options_wanted).emit())
         learning = QFormLayout()
         learning.addRow(QLabel("<b>Teach it</b>: correct the objects by hand, then"))
@@ -116,9 +118,14 @@ class Panel(QgsDockWidget):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(inside)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumWidth(inside.minimumSizeHint().width() + 24)
         return scroll
+
+    def showEvent(self, event):  # noqa: N802
+        """Only now the theme has said how large its widgets are. What is in the panel is never cut off."""
+        super().showEvent(event)
+        scroll = self.widget()
+        bar = scroll.verticalScrollBar().sizeHint().width()
+        scroll.setMinimumWidth(scroll.widget().minimumSizeHint().width() + bar)
 
     def show_models(self, shipped: list[Model] | None = None) -> None:
         """Fill the list of models; the choice stays where it can.
@@ -209,7 +216,7 @@ class Panel(QgsDockWidget):
         given = self.output.filePath().strip()
         if not given:
             return None
-        path = Path(given)
+        path = Path(given).expanduser().absolute()
         return path if path.suffix else path.with_suffix(".gpkg")
 
 

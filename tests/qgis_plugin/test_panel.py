@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from qgis.core import QgsApplication, QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.gui import QgsMapToolPan
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import QLabel, QMessageBox
 
 from weft_geo_qgis.model_list import local_models, read_shipped, shipped_models
 from weft_geo_qgis.panel import Panel
@@ -185,3 +188,65 @@ def test_the_curve_collects_losses(panel):
     assert len({picture.pixel(x, y) for x in range(0, 200, 3) for y in range(20, 85, 3)}) > 2
     panel.curve.clear()
     assert not panel.curve.losses
+
+
+def test_a_project_that_is_closed_meanwhile(panel, runs, scene):
+    panel.run.click()
+    QgsProject.instance().clear()
+    wait_until(lambda: runs.job is None)
+    assert "objects in" in panel.state.text()
+    assert panel.run.isEnabled()
+    assert [layer.name() for layer in QgsProject.instance().mapLayers().values()] == ["Objects of scene"]
+
+
+def test_a_file_that_is_there_is_replaced_only_if_the_user_says_so(panel, runs, scene, tmp_path, monkeypatch):
+    """It may hold what was corrected by hand."""
+    asked, answer = [], QMessageBox.StandardButton.No
+
+    def question(parent, title, text, *_):
+        asked.append(text)
+        return answer
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    panel.output.setFilePath(str(tmp_path / "o.gpkg"))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert not asked
+    (layer,) = QgsProject.instance().mapLayersByName("Objects of scene")
+    panel.run.click()
+    assert runs.job is None
+    assert asked[0].startswith(f"{tmp_path / 'o.gpkg'} is there already. Replace it? Its layer goes from the project")
+    assert QgsProject.instance().mapLayersByName("Objects of scene") == [layer]
+
+    answer = QMessageBox.StandardButton.Yes
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert len(QgsProject.instance().mapLayersByName("Objects of scene")) == 1
+
+
+def test_a_name_without_a_folder_is_one_file_for_all(panel, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    panel.output.setFilePath("objects")
+    assert panel.output_path() == tmp_path / "objects.gpkg"
+
+
+def test_pressing_draw_twice_gives_the_map_its_tool_back(panel, qgis_iface, scene):
+    canvas = qgis_iface.mapCanvas()
+    before = QgsMapToolPan(canvas)
+    canvas.setMapTool(before)
+    panel.area.draw.click()
+    panel.area.draw.click()
+    panel.area._take_box(scene.extent())
+    assert canvas.mapTool() is before
+
+
+def test_nothing_of_the_panel_is_cut_off_by_a_theme_of_large_widgets(panel):
+    panel.setStyleSheet("QPushButton { min-width: 20em }")
+    panel.setParent(None)
+    panel.show()
+    assert panel.widget().minimumWidth() >= panel.widget().widget().minimumSizeHint().width()
+
+
+def test_the_links_can_be_reached_by_the_keyboard(panel):
+    (links,) = (label for label in panel.findChildren(QLabel) if "options" in label.text())
+    assert links.focusPolicy() & Qt.FocusPolicy.TabFocus
