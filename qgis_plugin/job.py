@@ -25,6 +25,7 @@ class JobFeedback(QgsProcessingFeedback):
     def __init__(self) -> None:
         super().__init__(False)
         self.problem = ""
+        self.warnings: list[str] = []
 
     def setProgressText(self, text):  # noqa: N802
         """What is going on now."""
@@ -39,7 +40,7 @@ class JobFeedback(QgsProcessingFeedback):
     def pushWarning(self, warning):  # noqa: N802
         """What deserves a look."""
         super().pushWarning(warning)
-        self.told.emit(warning)
+        self.warnings.append(warning)
 
     def reportError(self, error, fatalError=False):  # noqa: N802
         """Why the run failed."""

@@ -15,6 +15,7 @@ from qgis.PyQt.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -54,6 +55,9 @@ class Panel(QgsDockWidget):
         self.layer.setFilters(RASTER_LAYERS)
         self.area = AreaChoice(iface.mapCanvas())
         self.model = QComboBox()
+        self.bands = QLineEdit()
+        self.bands.setPlaceholderText("found by themselves")
+        self.bands.setToolTip("Such as 3,2,1, in the model's order")
         self.threshold = _number(0.0, 1.0, 2, "the model's own", "", 0.05)
         self.min_area = _number(0.0, 1e9, 1, "keep all", " m²", 5.0)
         self.simplify = _number(0.0, 1000.0, 2, "off", " m", 0.1)
@@ -92,6 +96,7 @@ class Panel(QgsDockWidget):
         form.addRow("Raster layer", self.layer)
         form.addRow("Search in", self.area)
         form.addRow("Model", self.model)
+        form.addRow("Bands", self.bands)
         form.addRow("Least probability", self.threshold)
         form.addRow("Smallest object", self.min_area)
         form.addRow("Simplify by", self.simplify)
@@ -199,6 +204,7 @@ class Panel(QgsDockWidget):
         """Take the settings that a project holds."""
         self.area.choose(project.readEntry("weft_geo", "area", "whole")[0])
         self.choose_model(project.readEntry("weft_geo", "model", EMBEDDED.value)[0])
+        self.bands.setText(project.readEntry("weft_geo", "bands", "")[0])
         for name in ("threshold", "min_area", "simplify"):
             getattr(self, name).setValue(project.readDoubleEntry("weft_geo", name, 0.0)[0])
         self.regularize.setChecked(project.readBoolEntry("weft_geo", "regularize", False)[0])
@@ -207,6 +213,7 @@ class Panel(QgsDockWidget):
         """Put the settings into a project; QGIS saves them with it."""
         project.writeEntry("weft_geo", "area", self.area.kind.currentData())
         project.writeEntry("weft_geo", "model", self.model.currentData())
+        project.writeEntry("weft_geo", "bands", self.bands.text())
         for name in ("threshold", "min_area", "simplify"):
             project.writeEntryDouble("weft_geo", name, getattr(self, name).value())
         project.writeEntryBool("weft_geo", "regularize", self.regularize.isChecked())

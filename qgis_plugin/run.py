@@ -17,7 +17,7 @@ from .child import run_child
 from .environment import Interpreter, find_interpreter
 from .errors import CANCELLED, PluginError, RunCancelled, RunFailed
 from .json_lines import Line, Pace
-from .sentences import broken, failed, not_started, skewed
+from .sentences import as_sentence, broken, failed, not_started, skewed
 
 _KEPT_LOGS = 20
 _KEPT_LINES = 50
@@ -143,7 +143,7 @@ class _Listener:
         if event == "error":
             self.reason = message
         elif event == "warning":
-            self._feedback.pushWarning(message)
+            self._feedback.pushWarning(as_sentence(message))
         else:
             self._advance(event, str(line.get("stage") or ""), line.get("done") or 0, line.get("total") or 0)
             if message:

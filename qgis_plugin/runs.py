@@ -65,6 +65,7 @@ class Runs(QObject):
             "INPUT": scene,
             **area,
             "MODEL": panel.model.currentData(),
+            "BANDS": panel.bands.text().strip(),
             "THRESHOLD": panel.threshold.value() or None,
             "MIN_AREA": panel.min_area.value(),
             "SIMPLIFY": panel.simplify.value(),
@@ -172,13 +173,15 @@ class Runs(QObject):
     def _add_objects(self, results: dict) -> None:
         layer = QgsVectorLayer(results["OUTPUT"], f"Objects of {self._scene_name}", "ogr")
         count = layer.featureCount()
-        text = f"{count} objects in {time.monotonic() - self._began:.0f} s."
+        warnings = self.job.feedback.warnings
+        text = " ".join([f"{count} objects in {time.monotonic() - self._began:.0f} s.", *warnings])
         self._end(text)
         style_objects(layer)
         project = QgsProject.instance()
         add_objects(project, layer, project.mapLayer(self._scene))
         self._panel.labels.setLayer(layer)
-        self._tell(text if count else text + " Try a lower probability, or another model.", Qgis.MessageLevel.Success)
+        level = Qgis.MessageLevel.Warning if warnings else Qgis.MessageLevel.Success
+        self._tell(text if count else text + " Try a lower probability, or another model.", level)
 
     def _add_model(self, results: dict) -> None:
         self._panel.show_models()

@@ -70,9 +70,18 @@ def failed(outcome: Outcome, reason: str, lines: list[str], output: Path | None,
     if outcome.code < 0:
         return f"weft-geo was ended from outside by {_signal(-outcome.code)}; {_why(-outcome.code)}."
     if reason:
-        return " ".join(filter(None, (_sentence(reason), skew)))
+        return " ".join(filter(None, (as_sentence(reason), skew)))
     last = next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
     return " ".join(filter(None, (f"weft-geo ended with code {outcome.code}: {last}; the log holds the rest.", skew)))
+
+
+def as_sentence(text: str) -> str:
+    """What weft-geo says, in the words of the plugin."""
+    text = text.strip().replace("--bands", "Bands")
+    first = text.partition(" ")[0]
+    if first.isalpha():  # the name of a file stays as it is
+        text = text[:1].upper() + text[1:]
+    return text + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _remedy() -> str:
@@ -92,14 +101,6 @@ def _why(number: int) -> str:
     if number in (signal.SIGTERM, signal.SIGINT):
         return "run it again"
     return "that is a fault of a library it uses: run Check in " + OPTIONS_PAGE + ", and report it with the log"
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    first = text.partition(" ")[0]
-    if first.isalpha():  # the name of a file stays as it is
-        text = text[:1].upper() + text[1:]
-    return text + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _numbers(parts: list[str]) -> list[int]:

@@ -83,6 +83,25 @@ def test_run_brings_a_styled_layer_in_a_group_with_its_scene(panel, runs, scene,
     assert panel.corrected() == layer
 
 
+def test_a_warning_of_weft_geo_is_said_and_bands_can_be_chosen(panel, runs, sample, tmp_path, qgis_iface):
+    from osgeo import gdal
+
+    gdal.UseExceptions()
+    options = gdal.TranslateOptions(options="-b 3 -b 2 -b 1 -b 1 -colorinterp undefined,undefined,undefined,undefined")
+    gdal.Translate(str(tmp_path / "four.tif"), str(sample / "scene.tif"), options=options)
+    layer = QgsRasterLayer(str(tmp_path / "four.tif"), "four")
+    QgsProject.instance().addMapLayer(layer)
+    panel.layer.setLayer(layer)
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert "four.tif has 4 bands and does not say which are which" in panel.state.text()
+    assert panel.state.text().endswith("Give others with Bands.")
+    panel.bands.setText("3,2,1")
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert "which are which" not in panel.state.text()
+
+
 def test_cancel_leaves_no_child_and_no_file(panel, runs, scene, tmp_path):
     before = children()
     panel.output.setFilePath(str(tmp_path / "out.gpkg"))
