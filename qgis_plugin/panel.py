@@ -56,7 +56,7 @@ class Panel(QgsDockWidget):
         self.area = AreaChoice(iface.mapCanvas())
         self.model = QComboBox()
         self.bands = QLineEdit()
-        self.bands.setPlaceholderText("found by themselves")
+        self.bands.setPlaceholderText("chosen by weft-geo")
         self.bands.setToolTip("Such as 3,2,1, in the model's order")
         self.threshold = _number(0.0, 1.0, 2, "the model's own", "", 0.05)
         self.min_area = _number(0.0, 1e9, 1, "keep all", " m²", 5.0)

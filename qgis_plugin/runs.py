@@ -6,7 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from qgis.core import Qgis, QgsProcessingUtils, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    Qgis,
+    QgsCoordinateTransform,
+    QgsProcessingUtils,
+    QgsProject,
+    QgsRasterLayer,
+    QgsReferencedRectangle,
+    QgsVectorLayer,
+)
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QMessageBox, QPushButton
@@ -116,13 +124,13 @@ class Runs(QObject):
 
     def _agrees_to_export(self, scene: QgsRasterLayer, area: dict[str, Any]) -> bool:
         """A layer that is no file is exported first; ask where that is large."""
-        map_settings, extent = self._iface.mapCanvas().mapSettings(), None
-        if "EXTENT" in area:
-            extent = map_settings.mapToLayerCoordinates(scene, area["EXTENT"])
-        elif "AREA" in area:
+        wanted, extent = area.get("EXTENT"), None
+        if "AREA" in area:
             polygons = self._panel.area.polygons.currentLayer()
-            selected = map_settings.layerToMapCoordinates(polygons, polygons.boundingBoxOfSelected())
-            extent = map_settings.mapToLayerCoordinates(scene, selected)
+            wanted = QgsReferencedRectangle(polygons.boundingBoxOfSelected(), polygons.crs())
+        if wanted is not None:
+            to_scene = QgsCoordinateTransform(wanted.crs(), scene.crs(), QgsProject.instance())
+            extent = to_scene.transformBoundingBox(wanted)
         export = describe_scene(scene, extent).export
         if export is None or export.bytes <= ASK_ABOVE_BYTES:
             return True

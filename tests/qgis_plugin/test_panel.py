@@ -7,7 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsApplication, QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
 from qgis.gui import QgsMapToolPan
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QLabel, QMessageBox
@@ -269,3 +278,17 @@ def test_nothing_of_the_panel_is_cut_off_by_a_theme_of_large_widgets(panel):
 def test_the_links_can_be_reached_by_the_keyboard(panel):
     (links,) = (label for label in panel.findChildren(QLabel) if "options" in label.text())
     assert links.focusPolicy() & Qt.FocusPolicy.TabFocus
+
+
+def test_a_large_export_is_asked_about_whatever_the_crs_of_the_map(panel, runs, monkeypatch):
+    asked = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *words: asked.append(words[2]))
+    tiles = QgsRasterLayer("type=xyz&url=file:///nowhere/{z}/{x}/{y}.png&zmin=0&zmax=18", "tiles", "wms")
+    QgsProject.instance().addMapLayer(tiles)
+    QgsProject.instance().setCrs(tiles.crs())
+    panel.layer.setLayer(tiles)
+    panel.area.choose("box")
+    panel.area.set_box(QgsRectangle(85, 27, 85.1, 27.1), QgsCoordinateReferenceSystem("EPSG:4326"))
+    panel.run.click()
+    assert "tiles is no file, so it is exported first: 18642 × " in asked[0]
+    assert runs.job is None
