@@ -15,6 +15,7 @@ _FULL = re.compile(r"no space left|disk( is)? full|errno 28|database or disk is 
 _READ_ONLY = re.compile(
     r"permission denied|read-only file system|cannot write beside|cannot be written: |errno (13|30)\b", re.IGNORECASE
 )
+_LACKS_TRAINING = re.compile(r"needs the \"train\" extra")
 
 
 def not_started(interpreter: Interpreter, error: OSError) -> InterpreterError:
@@ -69,6 +70,8 @@ def failed(outcome: Outcome, reason: str, lines: list[str], output: Path | None,
         return f"{folder} cannot be written to: choose another folder for {output.name}."
     if outcome.code < 0:
         return f"weft-geo was ended from outside by {_signal(-outcome.code)}; {_why(-outcome.code)}."
+    if _LACKS_TRAINING.search(reason):
+        return f"This weft-geo cannot train yet: press Install with training in {OPTIONS_PAGE}."
     if reason:
         return " ".join(filter(None, (as_sentence(reason), skew)))
     last = next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
