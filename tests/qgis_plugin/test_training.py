@@ -112,6 +112,34 @@ def test_the_panel_learns_from_edits_that_are_not_saved(
     panel.deleteLater()
 
 
+def test_a_question_that_is_cancelled_starts_nothing(
+    qgis_iface, qgis_new_project, plugin_settings, provider, small, monkeypatch
+):
+    button, buttons = QMessageBox.StandardButton, []
+
+    def question(parent, title, text, offered):
+        buttons.append(offered)
+        return button.Cancel
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    panel = Panel(qgis_iface)
+    runs = Runs(qgis_iface, panel)
+    scene, labels = (
+        QgsRasterLayer(str(small / "scene.tif"), "scene"),
+        QgsVectorLayer(str(small / "truth.gpkg"), "truth"),
+    )
+    QgsProject.instance().addMapLayers([scene, labels])
+    stopped = places.learnt_models() / "scene_2026-01-01_00-00-00"
+    stopped.mkdir()
+    (stopped / "last.ckpt").touch()
+    panel.layer.setLayer(scene)
+    panel.labels.setLayer(labels)
+    panel.learn.click()
+    assert buttons == [button.Yes | button.No | button.Cancel]
+    assert runs.job is None
+    panel.deleteLater()
+
+
 def test_a_weft_geo_without_training_is_told_how_to_get_it(
     run_algorithm, plugin_settings, interpreter, small, tmp_path
 ):
