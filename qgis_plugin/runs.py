@@ -119,7 +119,10 @@ class Runs(QObject):
 
     def show_log(self) -> None:
         """Show what the last run said, in full."""
-        self.dialog = LogDialog(places.last_log(), self._iface.mainWindow())
+        self._show(places.last_log())
+
+    def _show(self, log: Path | None) -> None:
+        self.dialog = LogDialog(log, self._iface.mainWindow())
         self.dialog.show()
 
     def _agrees_to_export(self, scene: QgsRasterLayer, area: dict[str, Any]) -> bool:
@@ -217,7 +220,7 @@ class Runs(QObject):
     def _tell(self, sentence: str, level: Qgis.MessageLevel) -> None:
         bar = self._iface.messageBar()
         item = bar.createMessage("weft-geo", sentence)
-        button = QPushButton("Show log")
-        button.clicked.connect(self.show_log)
+        button, log = QPushButton("Show log"), places.last_log()  # of this run, whatever runs later
+        button.clicked.connect(lambda: self._show(log))
         item.layout().addWidget(button)
         bar.pushWidget(item, level, 0 if level == Qgis.MessageLevel.Critical else 15)

@@ -19,7 +19,7 @@ from qgis.core import (
 )
 from qgis.gui import QgsMapToolPan
 from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtWidgets import QLabel, QMessageBox
+from qgis.PyQt.QtWidgets import QLabel, QMessageBox, QPushButton
 
 from weft_geo_qgis.model_list import local_models, read_shipped, shipped_models
 from weft_geo_qgis.panel import Panel
@@ -132,6 +132,22 @@ def test_a_failure_is_said_and_its_log_is_there(panel, runs, scene, plugin_setti
     assert "gone does not exist: choose another one in Settings" in panel.state.text()
     runs.show_log()
     assert panel.state.text() in runs.dialog.view.toPlainText()
+    runs.dialog.close()
+
+
+def test_the_log_beside_a_message_is_that_of_its_run(
+    panel, runs, scene, plugin_settings, interpreter, qgis_iface, tmp_path
+):
+    plugin_settings.choose_interpreter(str(tmp_path / "gone"))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    item = qgis_iface.messageBar().currentItem()
+    (button,) = (button for button in item.findChildren(QPushButton) if button.text() == "Show log")
+    plugin_settings.choose_interpreter(str(interpreter))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    button.click()
+    assert "gone does not exist" in runs.dialog.view.toPlainText()
     runs.dialog.close()
 
 
