@@ -95,7 +95,8 @@ class AreaChoice(QWidget):
         self._canvas.unsetMapTool(self._tool)
 
     def _start_drawing(self) -> None:
-        self._tool_before = self._canvas.mapTool()
+        if self._canvas.mapTool() is not self._tool:
+            self._tool_before = self._canvas.mapTool()
         self._canvas.setMapTool(self._tool)
 
     def _take_box(self, extent: QgsRectangle) -> None:

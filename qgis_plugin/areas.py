@@ -33,10 +33,11 @@ def write_polygons(source: QgsFeatureSource, path: Path, context: QgsCoordinateT
         raise LayerError(f"The layer {name} gives no polygon: select some, or use the whole layer.")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName, options.layerName = "GPKG", "objects"
+    options.layerOptions = ["FID=row"]  # a field of theirs called fid need not be unique
     copy = source.materialize(QgsFeatureRequest())
     code, message, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(copy, str(path), context, options)
     if code != QgsVectorFileWriter.WriterError.NoError:
-        raise LayerError(f"The polygons of {name} could not be written to {path.parent}: {message}.")
+        raise LayerError(f"The polygons of {name} could not be written to {path.parent}: {' '.join(message.split())}.")
 
 
 def box_words(extent: QgsRectangle) -> str:

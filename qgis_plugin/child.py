@@ -7,11 +7,11 @@ import queue
 import signal
 import subprocess  # nosec B404: words only, never a shell; QProcess cannot give a child its own process group
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from .environment import clean_environment
@@ -31,7 +31,7 @@ class Outcome:
     Attributes:
         code: Its exit code; negative is the signal that ended it.
         stdout: What it wrote there.
-        cancelled: It was asked to stop before it ended.
+        cancelled: It was asked to stop and did; one that came to its end all the same was not cancelled.
         pid: Its process id.
     """
 
@@ -47,6 +47,7 @@ def run_child(
     is_cancelled: Callable[[], bool],
     on_output: Callable[[str], None] | None = None,
     grace_s: float | None = None,
+    cwd: Path | None = None,
 ) -> Outcome:
     """Run a program to its end. Call it from a thread that may wait.
 
@@ -56,6 +57,7 @@ def run_child(
         is_cancelled: Is asked ten times a second. Once true, the group is asked to end, and killed after `grace_s`.
         on_output: Is given the text on stdout as it comes.
         grace_s: Seconds that it has to save its work; None for `GRACE_S`.
+        cwd: Where it starts; None for this process's folder, so that a relative path means the same to both.
 
     Raises:
         OSError: The program cannot be started.
@@ -67,17 +69,18 @@ def run_child(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=clean_environment(),
-        cwd=tempfile.gettempdir(),
+        cwd=cwd,
         **group,
     )
     pieces: queue.Queue[tuple[str, bytes]] = queue.Queue()
     for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
         threading.Thread(target=_read, args=(name, stream, pieces), daemon=True).start()
     try:
-        stdout, cancelled = _follow(
+        stdout, asked_to_end = _follow(
             process, pieces, on_line, is_cancelled, on_output or _ignore, GRACE_S if grace_s is None else grace_s
         )
-        return Outcome(process.wait(), stdout.decode("utf-8", "replace"), cancelled, process.pid)
+        code = process.wait()
+        return Outcome(code, stdout.decode("utf-8", "replace"), asked_to_end and code != 0, process.pid)
     finally:
         _end_group(process, by_force=True)  # whatever it started and left behind
         process.wait()

@@ -53,10 +53,10 @@ def make_environment(
     on_text: Callable[[str], None],
     is_cancelled: Callable[[], bool],
 ) -> None:
-    """Make the environment anew. What failed or was cancelled leaves no folder behind.
+    """Make the environment anew. Where that fails or is cancelled, what was there before is there again.
 
     Args:
-        folder: The environment's; what is there is replaced.
+        folder: The environment's; what is there is replaced once the new one is whole.
         package: See `plan_installation`.
         with_training: See `plan_installation`.
         on_text: Is given all that the installers say, as they say it.
@@ -68,16 +68,21 @@ def make_environment(
     """
     uv = shutil.which("uv")
     commands = plan_installation(folder, package, with_training, uv, None if uv else find_python())
-    whole = False
+    before, whole = folder.with_name(f"{folder.name}.before"), False
+    shutil.rmtree(before, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        folder.rename(before)
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         for command in commands:
             _run(command, on_text, is_cancelled)
         whole = True
     finally:
         if not whole:
             shutil.rmtree(folder, ignore_errors=True)
+            if before.exists():
+                before.rename(folder)
+        shutil.rmtree(before, ignore_errors=True)
 
 
 def find_python(names: Sequence[str] = _PYTHONS) -> str | None:
@@ -87,7 +92,7 @@ def find_python(names: Sequence[str] = _PYTHONS) -> str | None:
         if program is None:
             continue
         try:
-            answer = run_child([program, "-c", _ASK_VERSION], lambda line: None, lambda: False)
+            answer = run_child([program, "-I", "-c", _ASK_VERSION], lambda line: None, lambda: False)
         except OSError:
             continue
         numbers = answer.stdout.split()

@@ -11,7 +11,7 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProject,
 )
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QEventLoop, QObject, pyqtSignal
 
 from .errors import CANCELLED
 
@@ -25,6 +25,7 @@ class JobFeedback(QgsProcessingFeedback):
     def __init__(self) -> None:
         super().__init__(False)
         self.problem = ""
+        self.warnings: list[str] = []
 
     def setProgressText(self, text):  # noqa: N802
         """What is going on now."""
@@ -39,7 +40,7 @@ class JobFeedback(QgsProcessingFeedback):
     def pushWarning(self, warning):  # noqa: N802
         """What deserves a look."""
         super().pushWarning(warning)
-        self.told.emit(warning)
+        self.warnings.append(warning)
 
     def reportError(self, error, fatalError=False):  # noqa: N802
         """Why the run failed."""
@@ -87,9 +88,13 @@ class Job(QObject):
         """Ask it to stop."""
         self.feedback.cancel()
 
-    def is_running(self) -> bool:
-        """Whether it has not ended yet."""
-        return self._task is not None
+    def wait(self) -> None:
+        """Wait until it has ended. QGIS still uses what a job holds, which is not to be let go before."""
+        loop = QEventLoop()
+        for end in (self.done, self.failed, self.cancelled):
+            end.connect(loop.quit)
+        if self._task is not None:
+            loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
 
     def _finish(self, succeeded: bool, results: dict) -> None:
         if succeeded and self._task is not None:

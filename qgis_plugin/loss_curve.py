@@ -53,6 +53,4 @@ class LossCurve(QWidget):
         painter.setPen(QPen(self.palette().highlight().color(), 2))
         painter.drawPolyline(QPolygonF(points))
         painter.setPen(self.palette().text().color())
-        painter.drawText(
-            area.left(), 13, f"loss {self.losses[0]:.3g} → {self.losses[-1]:.3g}, {len(self.losses)} steps"
-        )
+        painter.drawText(area.left(), 13, f"loss {self.losses[0]:.3g} → {self.losses[-1]:.3g}")

@@ -27,7 +27,7 @@ class Model:
     note: str = ""
 
 
-EMBEDDED = Model("embedded", "embedded (buildings)", "comes with weft-geo")
+EMBEDDED = Model("embedded", "embedded (building)", "comes with weft-geo")
 
 
 def shipped_models() -> list[Model]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from qgis.core import QgsApplication, QgsProcessingFeedback, QgsTask
 from qgis.gui import QgsFileWidget, QgsOptionsPageWidget, QgsOptionsWidgetFactory
-from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtCore import QEventLoop, pyqtSignal
 from qgis.PyQt.QtGui import QFontDatabase, QIcon, QTextCursor
 from qgis.PyQt.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPlainTextEdit, QPushButton, QVBoxLayout
 
@@ -18,6 +18,7 @@ from .errors import PluginError
 from .install import make_environment
 from .run import current_interpreter, run_weft_geo
 
+_BROKE_OFF = "It broke off: View ▸ Panels ▸ Log Messages says why."
 PAGE = "WeftGeoOptions"
 """What QGIS finds the page by."""
 
@@ -35,13 +36,14 @@ class Errand(QgsTask):
 
     def __init__(self, title: str, work: Callable[[Callable[[str], None], Callable[[], bool]], str]) -> None:
         super().__init__(title, QgsTask.Flag.CanCancel)
+        self.text = ""
         self._work = work
         self._last_word = ""
 
     def run(self):
         """In the background."""
         try:
-            self._last_word = self._work(self.said.emit, self.isCanceled)
+            self._last_word = self._work(self._say, self.isCanceled)
         except PluginError as error:
             self._last_word = str(error)
         except OSError as error:
@@ -50,14 +52,24 @@ class Errand(QgsTask):
 
     def finished(self, result):
         """In the window's thread."""
-        self.ended.emit(self._last_word or "Cancelled.")
+        self.ended.emit(self._last_word or ("Cancelled." if self.isCanceled() else _BROKE_OFF))
+
+    def _say(self, text: str) -> None:
+        self.text += text
+        self.said.emit(text)
 
 
 class OptionsPage(QgsOptionsPageWidget):
-    """The page."""
+    """The page. It may be closed while an errand goes on, and shows it when it is opened again.
 
-    def __init__(self, parent: Any = None) -> None:
+    Args:
+        errands: Keeps the errand.
+        parent: The widget above.
+    """
+
+    def __init__(self, errands: OptionsFactory, parent: Any = None) -> None:
         super().__init__(parent)
+        self._errands = errands
         self.setObjectName(PAGE)
         self.interpreter = QgsFileWidget()
         self.interpreter.setFilePath(places.chosen_interpreter())
@@ -94,9 +106,11 @@ class OptionsPage(QgsOptionsPageWidget):
         self.install_training.clicked.connect(lambda: self._install(True))
         self.check.clicked.connect(self._check)
         self.stop.clicked.connect(self._cancel)
-        self._errand: Errand | None = None
-        self._rest("")
-        self._say_which()
+        if errands.errand is not None:
+            self._follow(errands.errand)
+        else:
+            self._rest("")
+            self._say_which()
 
     def apply(self):
         """OK was pressed."""
@@ -127,15 +141,18 @@ class OptionsPage(QgsOptionsPageWidget):
         self._begin("Checking weft-geo", _doctor)
 
     def _begin(self, title: str, work: Callable[[Callable[[str], None], Callable[[], bool]], str]) -> None:
-        self.text.clear()
+        errand = Errand(title, work)
+        self._follow(errand)
+        self._errands.start(errand)
+
+    def _follow(self, errand: Errand) -> None:
         for button in (self.install, self.install_training, self.check):
             button.setEnabled(False)
         self.stop.setEnabled(True)
-        self.state.setText(f"{title} …")
-        self._errand = Errand(title, work)
-        self._errand.said.connect(self._add)
-        self._errand.ended.connect(self._rest)
-        QgsApplication.taskManager().addTask(self._errand)
+        self.state.setText(f"{errand.description()} …")
+        errand.said.connect(self._add)
+        errand.ended.connect(self._rest)
+        self.text.setPlainText(errand.text)
 
     def _add(self, text: str) -> None:
         self.text.moveCursor(QTextCursor.MoveOperation.End)
@@ -143,14 +160,13 @@ class OptionsPage(QgsOptionsPageWidget):
         self.text.ensureCursorVisible()
 
     def _cancel(self) -> None:
-        if self._errand is not None:
-            self._errand.cancel()
+        if self._errands.errand is not None:
+            self._errands.errand.cancel()
 
     def _rest(self, text: str) -> None:
         for button in (self.install, self.install_training, self.check):
             button.setEnabled(True)
         self.stop.setEnabled(False)
-        self._errand = None
         self.interpreter.setFilePath(places.chosen_interpreter())
         self.state.setText(text)
 
@@ -158,26 +174,48 @@ class OptionsPage(QgsOptionsPageWidget):
 def _doctor(say: Callable[[str], None], is_cancelled: Callable[[], bool]) -> str:
     """Let weft-geo look at itself; the last word is the first thing that is broken, or that all is well."""
     interpreter = current_interpreter()
-    run_weft_geo(
-        ["--help"], QgsProcessingFeedback(False), keep_log=False
-    )  # says in a sentence if it does not start at all
+    # It says in a sentence if it does not start at all.
+    run_weft_geo(["--help"], QgsProcessingFeedback(False), keep_log=False)
     lines: list[str] = []
 
     def hear(text: str) -> None:
         lines.append(text)
         say(text)
 
-    run_child([*interpreter.command, "doctor"], lambda line: hear(f"{line}\n"), is_cancelled, on_output=hear)
+    command = [*interpreter.command, "doctor"]
+    outcome = run_child(command, lambda line: hear(f"{line}\n"), is_cancelled, on_output=hear, cwd=places.home())
     bad = next((line[2:].strip() for line in "".join(lines).splitlines() if line.startswith("x ")), "")
+    if outcome.cancelled:
+        return "Cancelled."
+    if outcome.code and not bad:
+        bad = f"it ended with code {outcome.code}"
     return f"Not well: {bad}." if bad else "All is well."
 
 
 class OptionsFactory(QgsOptionsWidgetFactory):
-    """Gives QGIS the page."""
+    """Gives QGIS the page, and keeps what the page has started. One errand at a time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setTitle("weft-geo")
+        self.errand: Errand | None = None
+
+    def start(self, errand: Errand) -> None:
+        """Start an errand."""
+        self.errand = errand
+        errand.ended.connect(self._forget)
+        QgsApplication.taskManager().addTask(errand)
+
+    def end(self) -> None:
+        """Stop the errand, if there is one, and wait until it has."""
+        if self.errand is not None:
+            loop = QEventLoop()
+            self.errand.ended.connect(loop.quit)
+            self.errand.cancel()
+            loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+
+    def _forget(self) -> None:
+        self.errand = None
 
     def icon(self):
         """The plugin's."""
@@ -185,4 +223,4 @@ class OptionsFactory(QgsOptionsWidgetFactory):
 
     def createWidget(self, parent):  # noqa: N802
         """The page."""
-        return OptionsPage(parent)
+        return OptionsPage(self, parent)

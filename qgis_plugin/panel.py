@@ -15,6 +15,7 @@ from qgis.PyQt.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -54,6 +55,9 @@ class Panel(QgsDockWidget):
         self.layer.setFilters(RASTER_LAYERS)
         self.area = AreaChoice(iface.mapCanvas())
         self.model = QComboBox()
+        self.bands = QLineEdit()
+        self.bands.setPlaceholderText("chosen by weft-geo")
+        self.bands.setToolTip("Such as 3,2,1, in the model's order")
         self.threshold = _number(0.0, 1.0, 2, "the model's own", "", 0.05)
         self.min_area = _number(0.0, 1e9, 1, "keep all", " m²", 5.0)
         self.simplify = _number(0.0, 1000.0, 2, "off", " m", 0.1)
@@ -61,6 +65,7 @@ class Panel(QgsDockWidget):
         self.output = QgsFileWidget()
         self.output.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
         self.output.setFilter("GeoPackage (*.gpkg);;FlatGeobuf (*.fgb);;GeoJSON (*.geojson);;Shapefile (*.shp)")
+        self.output.setConfirmOverwrite(False)  # Run asks, however the name came there
         self.output.lineEdit().setPlaceholderText("a temporary file")
         self.run = QPushButton("Run")
         self.cancel = QPushButton("Cancel")
@@ -91,6 +96,7 @@ class Panel(QgsDockWidget):
         form.addRow("Raster layer", self.layer)
         form.addRow("Search in", self.area)
         form.addRow("Model", self.model)
+        form.addRow("Bands", self.bands)
         form.addRow("Least probability", self.threshold)
         form.addRow("Smallest object", self.min_area)
         form.addRow("Simplify by", self.simplify)
@@ -100,6 +106,7 @@ class Panel(QgsDockWidget):
         buttons.addWidget(self.run)
         buttons.addWidget(self.cancel)
         links = QLabel('<a href="log">Log</a> · <a href="options">Options</a>')
+        links.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)  # by Tab and Enter as well
         links.linkActivated.connect(lambda link: (self.log_wanted if link == "log" else self.options_wanted).emit())
         learning = QFormLayout()
         learning.addRow(QLabel("<b>Teach it</b>: correct the objects by hand, then"))
@@ -116,9 +123,14 @@ class Panel(QgsDockWidget):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(inside)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumWidth(inside.minimumSizeHint().width() + 24)
         return scroll
+
+    def showEvent(self, event):  # noqa: N802
+        """Only now the theme has said how large its widgets are. What is in the panel is never cut off."""
+        super().showEvent(event)
+        scroll = self.widget()
+        bar = scroll.verticalScrollBar().sizeHint().width()
+        scroll.setMinimumWidth(scroll.widget().minimumSizeHint().width() + bar)
 
     def show_models(self, shipped: list[Model] | None = None) -> None:
         """Fill the list of models; the choice stays where it can.
@@ -192,6 +204,7 @@ class Panel(QgsDockWidget):
         """Take the settings that a project holds."""
         self.area.choose(project.readEntry("weft_geo", "area", "whole")[0])
         self.choose_model(project.readEntry("weft_geo", "model", EMBEDDED.value)[0])
+        self.bands.setText(project.readEntry("weft_geo", "bands", "")[0])
         for name in ("threshold", "min_area", "simplify"):
             getattr(self, name).setValue(project.readDoubleEntry("weft_geo", name, 0.0)[0])
         self.regularize.setChecked(project.readBoolEntry("weft_geo", "regularize", False)[0])
@@ -200,6 +213,7 @@ class Panel(QgsDockWidget):
         """Put the settings into a project; QGIS saves them with it."""
         project.writeEntry("weft_geo", "area", self.area.kind.currentData())
         project.writeEntry("weft_geo", "model", self.model.currentData())
+        project.writeEntry("weft_geo", "bands", self.bands.text())
         for name in ("threshold", "min_area", "simplify"):
             project.writeEntryDouble("weft_geo", name, getattr(self, name).value())
         project.writeEntryBool("weft_geo", "regularize", self.regularize.isChecked())
@@ -209,7 +223,7 @@ class Panel(QgsDockWidget):
         given = self.output.filePath().strip()
         if not given:
             return None
-        path = Path(given)
+        path = Path(given).expanduser().absolute()
         return path if path.suffix else path.with_suffix(".gpkg")
 
 

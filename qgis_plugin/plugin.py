@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from qgis.core import QgsApplication, QgsProject
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QIcon
@@ -65,11 +65,13 @@ class WeftGeoPlugin:
     def unload(self):
         """Take everything away, a run that goes on included."""
         if self.runs is not None:
-            self.runs.cancel()
+            self.runs.end()
         QgsProject.instance().readProject.disconnect(self._load_settings)
+        self._options.end()
         self.iface.unregisterOptionsWidgetFactory(self._options)
         self.iface.removePluginRasterMenu(_MENU, self.action)
         self.iface.removeToolBarIcon(self.action)
+        self.action.deleteLater()
         if self.panel is not None:
             self.panel.area.close_tool()
             self.iface.removeDockWidget(self.panel)
@@ -88,8 +90,8 @@ class WeftGeoPlugin:
             self.iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.panel)
             self._list_models()
         active = self.iface.activeLayer()
-        if shown and active is not None:
-            self.panel.layer.setLayer(active)  # does nothing for a layer that is no raster
+        if shown and isinstance(active, QgsRasterLayer):
+            self.panel.layer.setLayer(active)
         self.panel.setUserVisible(shown)
 
     def _list_models(self) -> None:

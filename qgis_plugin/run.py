@@ -17,7 +17,7 @@ from .child import run_child
 from .environment import Interpreter, find_interpreter
 from .errors import CANCELLED, PluginError, RunCancelled, RunFailed
 from .json_lines import Line, Pace
-from .sentences import broken, failed, not_started, skewed
+from .sentences import as_sentence, broken, failed, not_started, skewed
 
 _KEPT_LOGS = 20
 _KEPT_LINES = 50
@@ -131,6 +131,7 @@ class _Listener:
         self._feedback = feedback
         self._log = log
         self._pace = Pace()
+        self._percent = -1
 
     def hear(self, line: Line) -> None:
         self._log.write(line if isinstance(line, str) else json.dumps(line, ensure_ascii=False))
@@ -142,7 +143,7 @@ class _Listener:
         if event == "error":
             self.reason = message
         elif event == "warning":
-            self._feedback.pushWarning(message)
+            self._feedback.pushWarning(as_sentence(message))
         else:
             self._advance(event, str(line.get("stage") or ""), line.get("done") or 0, line.get("total") or 0)
             if message:
@@ -152,8 +153,12 @@ class _Listener:
         if event != "progress" or total <= 0:
             return
         if stage in _UNITS:
-            self._feedback.setProgress(100 * done / total)
             left = self._pace.time_left(stage, done, total)
+            percent = int(100 * done / total)
+            if percent == self._percent:
+                return  # the toolbox keeps a line of each text
+            self._percent = percent
+            self._feedback.setProgress(percent)
             self._feedback.setProgressText(f"{done:g} of {total:g} {_UNITS[stage]}{', ' if left else ''}{left}")
         else:
             self._feedback.setProgressText(f"{stage} …")

@@ -6,7 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from qgis.core import Qgis, QgsProcessingUtils, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    Qgis,
+    QgsCoordinateTransform,
+    QgsProcessingUtils,
+    QgsProject,
+    QgsRasterLayer,
+    QgsReferencedRectangle,
+    QgsVectorLayer,
+)
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QMessageBox, QPushButton
@@ -34,7 +42,7 @@ class Runs(QObject):
         super().__init__()
         self._iface = iface
         self._panel = panel
-        self._scene: QgsRasterLayer | None = None
+        self._scene = self._scene_name = ""
         self._output: Path | None = None
         self._began = 0.0
         self.job: Job | None = None
@@ -56,12 +64,16 @@ class Runs(QObject):
         except PluginError as error:
             self._warn(str(error))
             return
+        output = panel.output_path()
+        if output is not None and not self._agrees_to_replace(output):
+            return
         panel.save_settings(QgsProject.instance())
-        output = panel.output_path() or Path(QgsProcessingUtils.generateTempFilename("objects.gpkg"))
+        output = output or Path(QgsProcessingUtils.generateTempFilename("objects.gpkg"))
         parameters = {
             "INPUT": scene,
             **area,
             "MODEL": panel.model.currentData(),
+            "BANDS": panel.bands.text().strip(),
             "THRESHOLD": panel.threshold.value() or None,
             "MIN_AREA": panel.min_area.value(),
             "SIMPLIFY": panel.simplify.value(),
@@ -78,9 +90,16 @@ class Runs(QObject):
             return
         output = stopped_run(places.learnt_models(), scene.name())
         if output is not None:
-            question = f"The run {output.name} was stopped before it came to a model. Go on with it? No begins anew."
-            if QMessageBox.question(self._iface.mainWindow(), "weft-geo", question) != QMessageBox.StandardButton.Yes:
-                output = None
+            button = QMessageBox.StandardButton
+            text = (
+                f"The run {output.name} was stopped before it came to a model. Go on with it, on the polygons that it "
+                f"began with? No begins anew, on those that {labels.name()} holds now."
+            )
+            buttons = button.Yes | button.No | button.Cancel
+            answer = QMessageBox.question(self._iface.mainWindow(), "weft-geo", text, buttons)
+            if answer == button.Cancel:
+                return
+            output = output if answer == button.Yes else None
         output = output or new_run(places.learnt_models(), scene.name())
         parameters = {"INPUT": scene, "LABELS": labels, "STEPS": panel.steps.value(), "OUTPUT": str(output)}
         panel.curve.clear()
@@ -92,20 +111,29 @@ class Runs(QObject):
             self._panel.show_cancelling()
             self.job.cancel()
 
+    def end(self) -> None:
+        """Stop the job, if there is one, and wait until it has."""
+        if self.job is not None:
+            self.cancel()
+            self.job.wait()
+
     def show_log(self) -> None:
         """Show what the last run said, in full."""
-        self.dialog = LogDialog(places.last_log(), self._iface.mainWindow())
+        self._show(places.last_log())
+
+    def _show(self, log: Path | None) -> None:
+        self.dialog = LogDialog(log, self._iface.mainWindow())
         self.dialog.show()
 
     def _agrees_to_export(self, scene: QgsRasterLayer, area: dict[str, Any]) -> bool:
         """A layer that is no file is exported first; ask where that is large."""
-        map_settings, extent = self._iface.mapCanvas().mapSettings(), None
-        if "EXTENT" in area:
-            extent = map_settings.mapToLayerCoordinates(scene, area["EXTENT"])
-        elif "AREA" in area:
+        wanted, extent = area.get("EXTENT"), None
+        if "AREA" in area:
             polygons = self._panel.area.polygons.currentLayer()
-            selected = map_settings.layerToMapCoordinates(polygons, polygons.boundingBoxOfSelected())
-            extent = map_settings.mapToLayerCoordinates(scene, selected)
+            wanted = QgsReferencedRectangle(polygons.boundingBoxOfSelected(), polygons.crs())
+        if wanted is not None:
+            to_scene = QgsCoordinateTransform(wanted.crs(), scene.crs(), QgsProject.instance())
+            extent = to_scene.transformBoundingBox(wanted)
         export = describe_scene(scene, extent).export
         if export is None or export.bytes <= ASK_ABOVE_BYTES:
             return True
@@ -113,15 +141,32 @@ class Runs(QObject):
             f"{scene.name()} is no file, so it is exported first: {export.columns} × {export.rows} pixels, about "
             f"{export.bytes / 1e6:.0f} MB in the temporary folder. Go on?"
         )
-        answer = QMessageBox.question(self._iface.mainWindow(), "weft-geo", text)
-        return answer == QMessageBox.StandardButton.Yes
+        return self._agrees(text)
+
+    def _agrees_to_replace(self, output: Path) -> bool:
+        """A file may hold what the user corrected; ask before it goes, and with it the layers that show it."""
+        if not output.exists():
+            return True
+        project = QgsProject.instance()
+        layers = [layer for layer in project.mapLayers().values() if Path(layer.source().partition("|")[0]) == output]
+        shown = " Its layer goes from the project, with edits that are not saved." if layers else ""
+        if not self._agrees(f"{output} is there already. Replace it?{shown}"):
+            return False
+        project.removeMapLayers([layer.id() for layer in layers])
+        return True
+
+    def _agrees(self, text: str) -> bool:
+        button = QMessageBox.StandardButton
+        answer = QMessageBox.question(self._iface.mainWindow(), "weft-geo", text, button.Yes | button.No, button.No)
+        return answer == button.Yes
 
     def _start(
         self, name: str, parameters: dict[str, Any], title: str, scene: QgsRasterLayer, output: Path, take: Any
     ) -> None:
         if self.job is not None:
             return
-        self._scene, self._output, self._began = scene, output, time.monotonic()
+        self._scene, self._scene_name = scene.id(), scene.name()  # the layer itself may go while the job runs
+        self._output, self._began = output, time.monotonic()
         self._panel.show_running(f"{title} …")
         self.job = job = Job(f"{PROVIDER_ID}:{name}", parameters, title)
         job.feedback.progressChanged.connect(self._panel.show_progress)
@@ -137,16 +182,17 @@ class Runs(QObject):
         self._panel.show_idle(text)
 
     def _add_objects(self, results: dict) -> None:
-        seconds = time.monotonic() - self._began
-        layer = QgsVectorLayer(results["OUTPUT"], f"Objects of {self._scene.name()}", "ogr")
+        layer = QgsVectorLayer(results["OUTPUT"], f"Objects of {self._scene_name}", "ogr")
         count = layer.featureCount()
+        warnings = self.job.feedback.warnings
+        text = " ".join([f"{count} objects in {time.monotonic() - self._began:.0f} s.", *warnings])
+        self._end(text)
         style_objects(layer)
         project = QgsProject.instance()
-        add_objects(project, layer, self._scene if project.mapLayer(self._scene.id()) else None)
+        add_objects(project, layer, project.mapLayer(self._scene))
         self._panel.labels.setLayer(layer)
-        text = f"{count} objects in {seconds:.0f} s."
-        self._end(text)
-        self._tell(text if count else text + " Try a lower probability, or another model.", Qgis.MessageLevel.Success)
+        level = Qgis.MessageLevel.Warning if warnings else Qgis.MessageLevel.Success
+        self._tell(text if count else text + " Try a lower probability, or another model.", level)
 
     def _add_model(self, results: dict) -> None:
         self._panel.show_models()
@@ -174,7 +220,7 @@ class Runs(QObject):
     def _tell(self, sentence: str, level: Qgis.MessageLevel) -> None:
         bar = self._iface.messageBar()
         item = bar.createMessage("weft-geo", sentence)
-        button = QPushButton("Show log")
-        button.clicked.connect(self.show_log)
+        button, log = QPushButton("Show log"), places.last_log()  # of this run, whatever runs later
+        button.clicked.connect(lambda: self._show(log))
         item.layout().addWidget(button)
         bar.pushWidget(item, level, 0 if level == Qgis.MessageLevel.Critical else 15)

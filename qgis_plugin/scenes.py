@@ -117,7 +117,7 @@ def _file_of(layer: QgsRasterLayer) -> str:
     source = layer.dataProvider().dataSourceUri()
     parts = QgsProviderRegistry.instance().decodeUri("gdal", source)
     path = str(parts.get("path") or source)
-    if parts.get("layerName"):
+    if parts.get("layerName") or parts.get("vsiPrefix"):  # a path is only a part of where it is
         return source
     return path if Path(path).is_file() or path.startswith(_GDAL_PREFIXES) or path.startswith("http") else ""
 
@@ -126,7 +126,10 @@ def _crs_words(layer: QgsRasterLayer) -> str:
     own = layer.dataProvider().crs()
     if own.isValid() and own == layer.crs():
         return ""
-    return layer.crs().authid() or layer.crs().toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
+    authid = layer.crs().authid()
+    if authid and not authid.startswith("USER:"):  # a number in this QGIS' own list
+        return authid
+    return layer.crs().toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
 
 
 def _plan_export(layer: QgsRasterLayer, extent: QgsRectangle | None) -> Export:

@@ -15,6 +15,7 @@ _FULL = re.compile(r"no space left|disk( is)? full|errno 28|database or disk is 
 _READ_ONLY = re.compile(
     r"permission denied|read-only file system|cannot write beside|cannot be written: |errno (13|30)\b", re.IGNORECASE
 )
+_LACKS_TRAINING = re.compile(r"needs the \"train\" extra")
 
 
 def not_started(interpreter: Interpreter, error: OSError) -> InterpreterError:
@@ -69,10 +70,21 @@ def failed(outcome: Outcome, reason: str, lines: list[str], output: Path | None,
         return f"{folder} cannot be written to: choose another folder for {output.name}."
     if outcome.code < 0:
         return f"weft-geo was ended from outside by {_signal(-outcome.code)}; {_why(-outcome.code)}."
+    if _LACKS_TRAINING.search(reason):
+        return f"This weft-geo cannot train yet: press Install with training in {OPTIONS_PAGE}."
     if reason:
-        return " ".join(filter(None, (_sentence(reason), skew)))
+        return " ".join(filter(None, (as_sentence(reason), skew)))
     last = next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
     return " ".join(filter(None, (f"weft-geo ended with code {outcome.code}: {last}; the log holds the rest.", skew)))
+
+
+def as_sentence(text: str) -> str:
+    """What weft-geo says, in the words of the plugin."""
+    text = text.strip().replace("--bands", "Bands")
+    first = text.partition(" ")[0]
+    if first.isalpha():  # the name of a file stays as it is
+        text = text[:1].upper() + text[1:]
+    return text + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _remedy() -> str:
@@ -92,11 +104,6 @@ def _why(number: int) -> str:
     if number in (signal.SIGTERM, signal.SIGINT):
         return "run it again"
     return "that is a fault of a library it uses: run Check in " + OPTIONS_PAGE + ", and report it with the log"
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _numbers(parts: list[str]) -> list[int]:

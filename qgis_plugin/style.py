@@ -14,6 +14,8 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from .versions import NO_FORM
+
 # Score from, to, red, green and blue: orange is doubtful, violet sure. Both show on green, grey and brown ground.
 _CLASSES = (
     (0.0, 0.6, "253,174,97"),
@@ -25,7 +27,7 @@ _CLASSES = (
 
 
 def style_objects(layer: QgsVectorLayer) -> None:
-    """Style a layer of objects by score. A layer without scores keeps its style."""
+    """Style a layer of objects by score, and ask for nothing where one is drawn by hand. One without scores stays."""
     if layer.fields().indexOf("score") < 0:
         return
     ranges = []
@@ -34,18 +36,26 @@ def style_objects(layer: QgsVectorLayer) -> None:
             {"color": f"{color},70", "outline_color": f"{color},255", "outline_width": "0.5"}
         )
         ranges.append(QgsRendererRange(QgsClassificationRange(f"{low:.1f} – {high:.1f}", low, high), symbol))
-    layer.setRenderer(QgsGraduatedSymbolRenderer("score", ranges))
+    # What a user draws has no score, and is sure.
+    layer.setRenderer(QgsGraduatedSymbolRenderer('coalesce("score", 1)', ranges))
+    form = layer.editFormConfig()
+    form.setSuppress(NO_FORM)
+    layer.setEditFormConfig(form)
     layer.setLabelsEnabled(False)
     layer.triggerRepaint()
 
 
-class ObjectsPostProcessor(QgsProcessingLayerPostProcessorInterface):
+class _Styler(QgsProcessingLayerPostProcessorInterface):
     """Styles a layer that the toolbox loads."""
 
     def postProcessLayer(self, layer, context, feedback):  # noqa: N802
         """Style it."""
         if isinstance(layer, QgsVectorLayer):
             style_objects(layer)
+
+
+STYLER = _Styler()
+"""For Processing, which does not keep it alive: batches and models load layers when the algorithm has gone."""
 
 
 def add_objects(project: QgsProject, layer: QgsVectorLayer, scene: QgsMapLayer | None) -> QgsLayerTreeGroup:

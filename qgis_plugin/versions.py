@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import (
     Qgis,
+    QgsEditFormConfig,
     QgsMapLayerProxyModel,
     QgsProcessing,
     QgsProcessingParameterDefinition,
@@ -21,6 +22,11 @@ else:
     DOUBLE = QgsProcessingParameterNumber.Type.Double
     INTEGER = QgsProcessingParameterNumber.Type.Integer
     ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
+
+if hasattr(Qgis, "AttributeFormSuppression"):  # 3.32
+    NO_FORM = Qgis.AttributeFormSuppression.On
+else:
+    NO_FORM = QgsEditFormConfig.FeatureFormSuppress.SuppressOn
 
 if hasattr(Qgis, "LayerFilter"):  # 3.34
     RASTER_LAYERS, POLYGON_LAYERS = Qgis.LayerFilter.RasterLayer, Qgis.LayerFilter.PolygonLayer

@@ -26,7 +26,7 @@ from ..arguments import Outlines
 from ..errors import PluginError
 from ..run import run_weft_geo
 from ..scenes import ASK_ABOVE_BYTES, Scene, describe_scene
-from ..style import ObjectsPostProcessor
+from ..style import STYLER
 from ..versions import ADVANCED, DOUBLE, POLYGONS
 
 ICON = Path(__file__).parents[1] / "icon.svg"
@@ -40,7 +40,6 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
     def __init__(self) -> None:
         super().__init__()
         self._folder: QTemporaryDir | None = None
-        self._styler = ObjectsPostProcessor()  # QGIS does not keep it alive
 
     def name(self):
         """The id."""
@@ -168,8 +167,13 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         """Add the layer of objects."""
         self.addParameter(QgsProcessingParameterVectorDestination("OUTPUT", "Objects", POLYGONS))
 
-    def objects_result(self, output: Path, context: QgsProcessingContext) -> dict:
-        """The results of an algorithm that wrote objects; styles the layer where the toolbox loads it."""
-        if context.willLoadLayerOnCompletion(str(output)):
-            context.layerToLoadOnCompletionDetails(str(output)).setPostProcessor(self._styler)
-        return {"OUTPUT": str(output), "OBJECTS": QgsVectorLayer(str(output), "objects", "ogr").featureCount()}
+    def objects_result(self, output: str, context: QgsProcessingContext) -> dict:
+        """The results of an algorithm that wrote objects; styles the layer where the toolbox loads it.
+
+        Args:
+            output: The path, letter for letter as QGIS gave it, by which it knows what it will load.
+            context: Of the run.
+        """
+        if context.willLoadLayerOnCompletion(output):
+            context.layerToLoadOnCompletionDetails(output).setPostProcessor(STYLER)
+        return {"OUTPUT": output, "OBJECTS": QgsVectorLayer(output, "objects", "ogr").featureCount()}

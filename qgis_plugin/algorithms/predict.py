@@ -68,10 +68,10 @@ class PredictAlgorithm(WeftGeoAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
-        output = Path(self.parameterAsOutputLayer(parameters, "OUTPUT", context))
+        output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
         run = Predict(
             scene=self.path_of(self._scene, context, feedback),
-            output=output,
+            output=Path(output),
             model=self.parameterAsString(parameters, "MODEL", context) or "embedded",
             outlines=self.outlines(parameters, context),
             aoi=self._aoi,
@@ -80,5 +80,5 @@ class PredictAlgorithm(WeftGeoAlgorithm):
             device=self.parameterAsString(parameters, "DEVICE", context),
             more=self.parameterAsString(parameters, "MORE", context),
         )
-        self.weft_geo(run.words(), feedback, output)
+        self.weft_geo(run.words(), feedback, Path(output))
         return self.objects_result(output, context)

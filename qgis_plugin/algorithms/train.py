@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from qgis.core import (
+    QgsProcessingException,
     QgsProcessingOutputFile,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterFolderDestination,
@@ -53,7 +54,7 @@ class TrainAlgorithm(WeftGeoAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
-        folder = Path(self.parameterAsString(parameters, "OUTPUT", context))
+        folder, beside = Path(self.parameterAsString(parameters, "OUTPUT", context)), []
         more = self.parameterAsString(parameters, "MORE", context)
         if can_go_on(folder):
             feedback.pushInfo(f"Going on with the run in {folder}.")
@@ -63,9 +64,15 @@ class TrainAlgorithm(WeftGeoAlgorithm):
             folder.parent.mkdir(parents=True, exist_ok=True)
             images = self.path_of(self._scene, context, feedback)
             if self._scene.export is not None:
-                images = shutil.move(images, folder.with_name(f"{folder.name}_scene.tif"))
-            labels = shutil.copy(self._labels, folder.with_name(f"{folder.name}_labels.gpkg"))
+                beside.append(images := shutil.move(images, folder.with_name(f"{folder.name}_scene.tif")))
+            beside.append(labels := shutil.copy(self._labels, folder.with_name(f"{folder.name}_labels.gpkg")))
             steps = self.parameterAsInt(parameters, "STEPS", context)
             run = Train(folder, str(images), Path(labels), steps, more)
-        self.weft_geo(run.words(), feedback, folder, STEP_S)
+        try:
+            self.weft_geo(run.words(), feedback, folder, STEP_S)
+        except QgsProcessingException:
+            if not can_go_on(folder):
+                for path in beside:
+                    Path(path).unlink(missing_ok=True)
+            raise
         return {"OUTPUT": str(folder), "MODEL": str(folder / MODEL)}

@@ -36,13 +36,13 @@ class VectorizeAlgorithm(WeftGeoAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
-        output = Path(self.parameterAsOutputLayer(parameters, "OUTPUT", context))
+        output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
         run = Vectorize(
             raster=self.path_of(self._scene, context, feedback),
-            output=output,
+            output=Path(output),
             outlines=self.outlines(parameters, context),
             classes=self.parameterAsString(parameters, "CLASSES", context),
             crs=self._scene.crs,
         )
-        self.weft_geo(run.words(), feedback, output)
+        self.weft_geo(run.words(), feedback, Path(output))
         return self.objects_result(output, context)

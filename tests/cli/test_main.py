@@ -155,3 +155,16 @@ def test_a_signal_ends_a_run_with_130_and_nothing_half_written(tmp_path, scene, 
 def test_a_closed_pipe_is_no_traceback():
     shell = f"{' '.join(WEFT_GEO)} --help | head -c 1"
     assert "Traceback" not in subprocess.run(["sh", "-c", shell], capture_output=True, text=True).stderr
+
+
+def test_training_without_its_extra_says_how_to_get_it(tmp_path):
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('torch', 'timm', 'lightning', 'yaml', 'jsonargparse'))\n"
+        "from weft_geo_cli.main import main; main()"
+    )
+    words = ["train", "--images", "a.tif", "--labels", "a.gpkg", "--output", str(tmp_path / "run")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (
+        2,
+        'weft-geo: training needs the "train" extra: pip install "weft-geo[train]"\n',
+    )

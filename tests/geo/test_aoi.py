@@ -89,3 +89,19 @@ def test_a_box_in_another_crs(info: RasterInfo) -> None:
     assert shapely.hausdorff_distance(box.geometry, here.geometry) < 0.1
     with pytest.raises(CrsError, match="EPSG:nonsense"):
         read_aoi("0,0,1,1,EPSG:nonsense", info)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
+def test_an_area_may_reach_beyond_what_the_scenes_crs_can_tell(info: RasterInfo, tmp_path: Path, crs: str) -> None:
+    world = geopandas.GeoDataFrame(geometry=[shapely.box(-180, -89.9, 180, 89.9)], crs="EPSG:4326").to_crs(crs)
+    world.to_file(tmp_path / "world.gpkg")
+    aoi = read_aoi(tmp_path / "world.gpkg", info)
+    assert (aoi.top, aoi.left, aoi.height, aoi.width) == (0, 0, 64, 96)
+    assert aoi.mask(0, 64).all()
+
+
+def test_an_area_elsewhere_does_not_overlap(info: RasterInfo, tmp_path: Path) -> None:
+    layer = geopandas.GeoDataFrame(geometry=[shapely.box(100, -50, 101, -49)], crs="EPSG:4326")
+    layer.to_file(tmp_path / "elsewhere.gpkg")
+    with pytest.raises(InputError, match="does not overlap"):
+        read_aoi(tmp_path / "elsewhere.gpkg", info)

@@ -115,7 +115,7 @@ if HAS_QGIS:
         yield places
         QgsSettings().remove("weft_geo")
 
-    @pytest.fixture(scope="session")
+    @pytest.fixture(scope="module")
     def provider(qgis_app, qgis_processing):
         """The algorithms, in the registry."""
         from qgis.core import QgsApplication

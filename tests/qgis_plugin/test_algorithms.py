@@ -5,7 +5,23 @@ from __future__ import annotations
 import json
 
 import pytest
-from qgis.core import QgsProcessingException, QgsRasterLayer, QgsRectangle, QgsReferencedRectangle, QgsVectorLayer
+from qgis.core import (
+    QgsApplication,
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingOutputLayerDefinition,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsReferencedRectangle,
+    QgsRenderContext,
+    QgsVectorLayer,
+)
+
+from weft_geo_qgis.versions import NO_FORM
 
 
 def shapes(path) -> list[tuple[str, float]]:
@@ -92,8 +108,8 @@ def test_evaluate_gives_the_scores_of_the_command_line(run_algorithm, cli, weft_
     assert scores["TRUE_POSITIVES"] > 0
 
 
-def test_objects_are_styled_by_score_where_the_toolbox_loads_them(run_algorithm, scene, tmp_path):
-    from qgis.core import QgsGraduatedSymbolRenderer, QgsProject
+def test_objects_are_styled_by_score_and_go_into_a_group_with_their_scene(run_algorithm, scene, tmp_path):
+    from qgis.core import QgsGraduatedSymbolRenderer
 
     from weft_geo_qgis.style import add_objects, style_objects
 
@@ -105,7 +121,57 @@ def test_objects_are_styled_by_score_where_the_toolbox_loads_them(run_algorithm,
     group = add_objects(project, layer, scene)
     renderer = layer.renderer()
     assert isinstance(renderer, QgsGraduatedSymbolRenderer)
-    assert renderer.classAttribute() == "score"
+    assert renderer.classAttribute() == 'coalesce("score", 1)'
     assert (renderer.ranges()[0].lowerValue(), renderer.ranges()[-1].upperValue()) == (0.0, 1.0)
     assert not layer.labelsEnabled()
     assert [node.name() for node in group.findLayers()] == ["objects", "scene"]
+
+
+def test_layers_are_styled_that_the_toolbox_loads_when_the_algorithm_has_gone(run_algorithm, sample, tmp_path):
+    """As in a batch and in a model. The path stays as it was given, since QGIS knows the layer by it."""
+    output = f"{tmp_path}/./o.gpkg"
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    parameters = {
+        "INPUT": str(sample / "scene.tif"),
+        "OUTPUT": QgsProcessingOutputLayerDefinition(output, QgsProject.instance()),
+    }
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("weft_geo:predict")
+    results, succeeded = algorithm.run(parameters, context, QgsProcessingFeedback(False))
+    del algorithm
+    assert succeeded
+    assert results["OUTPUT"] == output
+    layer = QgsVectorLayer(output, "objects")
+    context.layerToLoadOnCompletionDetails(output).postProcessor().postProcessLayer(layer, context, None)
+    assert layer.renderer().type() == "graduatedSymbol"
+
+
+def test_what_the_user_draws_is_seen_and_asks_for_no_attributes(qgis_app):
+    from weft_geo_qgis.style import style_objects
+
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=score:double", "objects", "memory")
+    style_objects(layer)
+    drawn = QgsFeature(layer.fields())
+    drawn.setGeometry(QgsGeometry.fromRect(QgsRectangle(0, 0, 9, 9)))
+    context = QgsRenderContext()
+    context.expressionContext().appendScope(layer.createExpressionContextScope())
+    context.expressionContext().setFeature(drawn)
+    renderer = layer.renderer().clone()
+    renderer.startRender(context, layer.fields())
+    assert renderer.symbolForFeature(drawn, context) is not None
+    renderer.stopRender(context)
+    assert layer.editFormConfig().suppress() == NO_FORM
+
+
+def test_the_toolbox_keeps_no_line_of_every_window(qgis_app):
+    from weft_geo_qgis.job import JobFeedback
+    from weft_geo_qgis.run import _Listener, _Log
+
+    feedback, said = JobFeedback(), []
+    feedback.said.connect(said.append)
+    listener = _Listener(feedback, _Log(False))
+    for done in range(5001):
+        listener.hear({"event": "progress", "stage": "predict", "done": done, "total": 5000})
+    assert feedback.progress() == 100
+    assert said[-1] == "5000 of 5000 windows"
+    assert len(said) == 101

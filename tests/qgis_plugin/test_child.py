@@ -133,3 +133,20 @@ def test_a_listener_that_fails_leaves_no_child():
 def test_no_such_program():
     with pytest.raises(FileNotFoundError):
         run_child(["/nowhere/weft-geo"], print, never)
+
+
+def test_a_child_that_comes_to_its_end_all_the_same_was_not_cancelled():
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "print('ready', file=sys.stderr, flush=True)\ntime.sleep(.5)\nprint('whole')"
+    )
+    lines: list[object] = []
+    outcome = run_child([sys.executable, "-c", code], lines.append, lambda: bool(lines))
+    assert (outcome.code, outcome.stdout.strip(), outcome.cancelled) == (0, "whole", False)
+
+
+def test_a_relative_path_means_the_same_to_both(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome, _ = run("import os; print(os.getcwd())")
+    assert outcome.stdout.strip() == str(tmp_path)

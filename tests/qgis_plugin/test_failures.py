@@ -70,7 +70,7 @@ def test_a_model_that_does_not_fit(fails, tmp_path, sample):
     gdal.UseExceptions()
     gdal.Translate(str(tmp_path / "two.tif"), str(sample / "scene.tif"), bandList=[1, 2])
     sentence = fails(INPUT=QgsRasterLayer(str(tmp_path / "two.tif"), "two"))
-    assert sentence.startswith("The model takes 3 bands, but two.tif has 2. Give which to use with --bands")
+    assert sentence.startswith("The model takes 3 bands, but two.tif has 2. Give which to use with Bands")
 
 
 def test_a_model_that_is_not_there(fails):

@@ -75,7 +75,17 @@ def test_cancel_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", os.defpath)
     with pytest.raises(RunCancelled, match="nothing was installed"):
         make_environment(tmp_path / "venv", "weft-geo", False, lambda text: None, lambda: True)
-    assert not (tmp_path / "venv").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cancel_leaves_the_environment_that_was_there(tmp_path, monkeypatch):
+    """Whoever thinks better of several GB for training can still find objects."""
+    monkeypatch.setenv("PATH", os.defpath)
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "mine").touch()
+    with pytest.raises(RunCancelled):
+        make_environment(tmp_path / "venv", "weft-geo", True, lambda text: None, lambda: True)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["venv", "venv/mine"]
 
 
 def test_a_real_environment_in_a_folder_with_spaces_and_umlauts(tmp_path, monkeypatch):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import shutil
+import zipfile
 
 import pytest
 from qgis.core import (
+    QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
     QgsProcessingException,
     QgsProject,
     QgsRasterLayer,
@@ -17,6 +21,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QImage
 
+from weft_geo_qgis.areas import write_polygons
 from weft_geo_qgis.errors import LayerError
 from weft_geo_qgis.scenes import describe_scene
 
@@ -130,8 +135,6 @@ def test_polygons_without_any_are_refused(run_algorithm, sample, tmp_path):
 
 def test_unsaved_edits_are_part_of_the_labels(qgis_app, sample, tmp_path):
     """What the user corrected counts before it is saved."""
-    from weft_geo_qgis.areas import write_polygons
-
     shutil.copy(sample / "truth.gpkg", tmp_path / "truth.gpkg")
     layer = QgsVectorLayer(str(tmp_path / "truth.gpkg"), "truth")
     count = layer.featureCount()
@@ -140,3 +143,35 @@ def test_unsaved_edits_are_part_of_the_labels(qgis_app, sample, tmp_path):
     write_polygons(layer, tmp_path / "copy.gpkg", QgsProject.instance().transformContext())
     assert QgsVectorLayer(str(tmp_path / "copy.gpkg")).featureCount() == count - 1
     layer.rollBack()
+
+
+def test_a_file_in_an_archive(run_algorithm, sample, tmp_path):
+    with zipfile.ZipFile(tmp_path / "scenes.zip", "w") as archive:
+        archive.write(sample / "scene.tif", "inside/scene.tif")
+    layer = QgsRasterLayer(f"/vsizip/{tmp_path}/scenes.zip/inside/scene.tif", "packed")
+    assert layer.isValid()
+    assert run_algorithm("predict", INPUT=layer, OUTPUT=str(tmp_path / "o.gpkg"))["OBJECTS"] > 0
+
+
+def test_a_crs_that_the_user_made_is_given_in_words(picture):
+    """Its number is known to this QGIS only."""
+    crs = QgsCoordinateReferenceSystem.fromProj("+proj=tmerc +lat_0=1 +lon_0=87.5 +k=1 +x_0=3 +y_0=0 +datum=WGS84")
+    assert QgsApplication.createDatabase()
+    crs.saveAsUserCrs("mine")
+    assert crs.authid().startswith("USER:")
+    layer = QgsRasterLayer(str(picture), "picture")
+    layer.setCrs(crs)
+    assert describe_scene(layer).crs.startswith("PROJCRS[")
+
+
+def test_polygons_that_were_split_or_merged_are_all_written(qgis_app, tmp_path):
+    """Their field fid, a copy of what was once a key, then holds a number twice."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=fid:integer&field=class:string", "merged", "memory")
+    for side in (10, 20, 30):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(0, 0, side, side)))
+        feature["fid"], feature["class"] = 7, "house"
+        layer.dataProvider().addFeature(feature)
+    write_polygons(layer, tmp_path / "copy.gpkg", QgsProject.instance().transformContext())
+    written = list(QgsVectorLayer(str(tmp_path / "copy.gpkg")).getFeatures())
+    assert [(feature["fid"], feature["class"]) for feature in written] == [(7, "house")] * 3

@@ -4,9 +4,10 @@ import time
 
 import pytest
 from qgis.core import QgsApplication
+from qgis.PyQt.QtCore import QEvent
 
 from weft_geo_qgis import options_page
-from weft_geo_qgis.errors import InterpreterError
+from weft_geo_qgis.errors import InterpreterError, RunCancelled
 from weft_geo_qgis.options_page import OptionsFactory
 
 
@@ -76,3 +77,38 @@ def test_an_installation_is_used_at_once_although_another_was_set(page, plugin_s
     assert page.state.text().endswith("All is well.")
     assert plugin_settings.chosen_interpreter() == ""
     assert page.interpreter.filePath() == ""
+
+
+def test_a_page_that_is_opened_again_shows_what_goes_on(plugin_settings, monkeypatch):
+    def install(folder, package, with_training, on_text, is_cancelled):
+        on_text("Collecting weft-geo\n")
+        while not is_cancelled():
+            time.sleep(0.01)
+        raise RunCancelled("Cancelled; nothing was installed.")
+
+    monkeypatch.setattr(options_page, "make_environment", install)
+    factory = OptionsFactory()
+    first = factory.createWidget(None)
+    first.install.click()
+    while not first.text.toPlainText():
+        QgsApplication.processEvents()
+    first.deleteLater()
+    QgsApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+    again = factory.createWidget(None)
+    assert not again.install.isEnabled()
+    assert again.state.text() == "Installing weft-geo …"
+    assert again.text.toPlainText() == "Collecting weft-geo\n"
+    again.stop.click()
+    wait_until_rested(again)
+    assert again.state.text() == "Cancelled; nothing was installed."
+    assert again.install.isEnabled()
+    assert factory.errand is None
+    again.deleteLater()
+
+
+def test_a_check_that_is_cancelled_says_so(page):
+    page.check.click()
+    page.stop.click()
+    wait_until_rested(page)
+    assert page.state.text().startswith("Cancelled")

@@ -7,7 +7,19 @@ import time
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsApplication, QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+from qgis.gui import QgsMapToolPan
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import QLabel, QMessageBox, QPushButton
 
 from weft_geo_qgis.model_list import local_models, read_shipped, shipped_models
 from weft_geo_qgis.panel import Panel
@@ -80,6 +92,25 @@ def test_run_brings_a_styled_layer_in_a_group_with_its_scene(panel, runs, scene,
     assert panel.corrected() == layer
 
 
+def test_a_warning_of_weft_geo_is_said_and_bands_can_be_chosen(panel, runs, sample, tmp_path, qgis_iface):
+    from osgeo import gdal
+
+    gdal.UseExceptions()
+    options = gdal.TranslateOptions(options="-b 3 -b 2 -b 1 -b 1 -colorinterp undefined,undefined,undefined,undefined")
+    gdal.Translate(str(tmp_path / "four.tif"), str(sample / "scene.tif"), options=options)
+    layer = QgsRasterLayer(str(tmp_path / "four.tif"), "four")
+    QgsProject.instance().addMapLayer(layer)
+    panel.layer.setLayer(layer)
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert "four.tif has 4 bands and does not say which are which" in panel.state.text()
+    assert panel.state.text().endswith("Give others with Bands.")
+    panel.bands.setText("3,2,1")
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert "which are which" not in panel.state.text()
+
+
 def test_cancel_leaves_no_child_and_no_file(panel, runs, scene, tmp_path):
     before = children()
     panel.output.setFilePath(str(tmp_path / "out.gpkg"))
@@ -101,6 +132,22 @@ def test_a_failure_is_said_and_its_log_is_there(panel, runs, scene, plugin_setti
     assert "gone does not exist: choose another one in Settings" in panel.state.text()
     runs.show_log()
     assert panel.state.text() in runs.dialog.view.toPlainText()
+    runs.dialog.close()
+
+
+def test_the_log_beside_a_message_is_that_of_its_run(
+    panel, runs, scene, plugin_settings, interpreter, qgis_iface, tmp_path
+):
+    plugin_settings.choose_interpreter(str(tmp_path / "gone"))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    item = qgis_iface.messageBar().currentItem()
+    (button,) = (button for button in item.findChildren(QPushButton) if button.text() == "Show log")
+    plugin_settings.choose_interpreter(str(interpreter))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    button.click()
+    assert "gone does not exist" in runs.dialog.view.toPlainText()
     runs.dialog.close()
 
 
@@ -185,3 +232,79 @@ def test_the_curve_collects_losses(panel):
     assert len({picture.pixel(x, y) for x in range(0, 200, 3) for y in range(20, 85, 3)}) > 2
     panel.curve.clear()
     assert not panel.curve.losses
+
+
+def test_a_project_that_is_closed_meanwhile(panel, runs, scene):
+    panel.run.click()
+    QgsProject.instance().clear()
+    wait_until(lambda: runs.job is None)
+    assert "objects in" in panel.state.text()
+    assert panel.run.isEnabled()
+    assert [layer.name() for layer in QgsProject.instance().mapLayers().values()] == ["Objects of scene"]
+
+
+def test_a_file_that_is_there_is_replaced_only_if_the_user_says_so(panel, runs, scene, tmp_path, monkeypatch):
+    """It may hold what was corrected by hand."""
+    asked, answer = [], QMessageBox.StandardButton.No
+
+    def question(parent, title, text, *_):
+        asked.append(text)
+        return answer
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    panel.output.setFilePath(str(tmp_path / "o.gpkg"))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert not asked
+    (layer,) = QgsProject.instance().mapLayersByName("Objects of scene")
+    panel.run.click()
+    assert runs.job is None
+    assert asked[0].startswith(f"{tmp_path / 'o.gpkg'} is there already. Replace it? Its layer goes from the project")
+    assert QgsProject.instance().mapLayersByName("Objects of scene") == [layer]
+
+    answer = QMessageBox.StandardButton.Yes
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert len(QgsProject.instance().mapLayersByName("Objects of scene")) == 1
+
+
+def test_a_name_without_a_folder_is_one_file_for_all(panel, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    panel.output.setFilePath("objects")
+    assert panel.output_path() == tmp_path / "objects.gpkg"
+
+
+def test_pressing_draw_twice_gives_the_map_its_tool_back(panel, qgis_iface, scene):
+    canvas = qgis_iface.mapCanvas()
+    before = QgsMapToolPan(canvas)
+    canvas.setMapTool(before)
+    panel.area.draw.click()
+    panel.area.draw.click()
+    panel.area._take_box(scene.extent())
+    assert canvas.mapTool() is before
+
+
+def test_nothing_of_the_panel_is_cut_off_by_a_theme_of_large_widgets(panel):
+    panel.setStyleSheet("QPushButton { min-width: 20em }")
+    panel.setParent(None)
+    panel.show()
+    assert panel.widget().minimumWidth() >= panel.widget().widget().minimumSizeHint().width()
+
+
+def test_the_links_can_be_reached_by_the_keyboard(panel):
+    (links,) = (label for label in panel.findChildren(QLabel) if "options" in label.text())
+    assert links.focusPolicy() & Qt.FocusPolicy.TabFocus
+
+
+def test_a_large_export_is_asked_about_whatever_the_crs_of_the_map(panel, runs, monkeypatch):
+    asked = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *words: asked.append(words[2]))
+    tiles = QgsRasterLayer("type=xyz&url=file:///nowhere/{z}/{x}/{y}.png&zmin=0&zmax=18", "tiles", "wms")
+    QgsProject.instance().addMapLayer(tiles)
+    QgsProject.instance().setCrs(tiles.crs())
+    panel.layer.setLayer(tiles)
+    panel.area.choose("box")
+    panel.area.set_box(QgsRectangle(85, 27, 85.1, 27.1), QgsCoordinateReferenceSystem("EPSG:4326"))
+    panel.run.click()
+    assert "tiles is no file, so it is exported first: 18642 × " in asked[0]
+    assert runs.job is None

@@ -21,8 +21,8 @@ def qgis_process(interpreter, tmp_path):
     install_plugin(profile, interpreter)
     environment = plain_environment() | {"XDG_DATA_HOME": str(tmp_path / "data"), "QT_QPA_PLATFORM": "offscreen"}
 
-    def run(*words: str) -> str:
-        done = subprocess.run([PROGRAM, *words], env=environment, capture_output=True, text=True, timeout=300)
+    def run(*words: str, cwd: Path | None = None) -> str:
+        done = subprocess.run([PROGRAM, *words], env=environment, cwd=cwd, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -37,3 +37,11 @@ def test_it_finds_the_objects_of_the_command_line(qgis_process, weft_geo, cli, s
     cli([*weft_geo, "predict", scene, "-o", tmp_path / "cli.gpkg", "--min-area-m2", 20])
     assert results["OBJECTS"] == QgsVectorLayer(str(tmp_path / "cli.gpkg")).featureCount() > 5
     assert Path(results["OUTPUT"]) == output
+
+
+def test_paths_may_be_relative(qgis_process, sample, tmp_path):
+    """As docs/qgis.md has them."""
+    shutil.copy(sample / "scene.tif", tmp_path / "scene.tif")
+    words = ("run", "weft_geo:predict", "--INPUT=scene.tif", "--MIN_AREA=10", "--OUTPUT=objects.gpkg")
+    assert "OBJECTS" in qgis_process(*words, cwd=tmp_path)
+    assert QgsVectorLayer(str(tmp_path / "objects.gpkg")).featureCount() > 0

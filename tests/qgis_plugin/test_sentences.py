@@ -34,7 +34,7 @@ def say(code=1, reason="", lines=(), skew=""):
         ),
         (
             "scene.tif has 1 band and the model needs 3; choose bands with --bands",
-            "Scene.tif has 1 band and the model needs 3; choose bands with --bands.",
+            "scene.tif has 1 band and the model needs 3; choose bands with Bands.",
         ),
     ],
 )

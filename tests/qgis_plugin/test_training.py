@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsApplication, QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    QgsApplication,
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingException,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtWidgets import QMessageBox
 
 from weft_geo_qgis import places
@@ -101,3 +110,59 @@ def test_the_panel_learns_from_edits_that_are_not_saved(
     assert labels.isEditable()
     labels.rollBack()
     panel.deleteLater()
+
+
+def test_a_question_that_is_cancelled_starts_nothing(
+    qgis_iface, qgis_new_project, plugin_settings, provider, small, monkeypatch
+):
+    button, buttons = QMessageBox.StandardButton, []
+
+    def question(parent, title, text, offered):
+        buttons.append(offered)
+        return button.Cancel
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    panel = Panel(qgis_iface)
+    runs = Runs(qgis_iface, panel)
+    scene, labels = (
+        QgsRasterLayer(str(small / "scene.tif"), "scene"),
+        QgsVectorLayer(str(small / "truth.gpkg"), "truth"),
+    )
+    QgsProject.instance().addMapLayers([scene, labels])
+    stopped = places.learnt_models() / "scene_2026-01-01_00-00-00"
+    stopped.mkdir()
+    (stopped / "last.ckpt").touch()
+    panel.layer.setLayer(scene)
+    panel.labels.setLayer(labels)
+    panel.learn.click()
+    assert buttons == [button.Yes | button.No | button.Cancel]
+    assert runs.job is None
+    panel.deleteLater()
+
+
+def test_a_weft_geo_without_training_is_told_how_to_get_it(
+    run_algorithm, plugin_settings, interpreter, small, tmp_path
+):
+    """What the button Install brings."""
+    python = interpreter / "bin" / "python" if interpreter.is_dir() else interpreter
+    script = tmp_path / "weft-geo"
+    script.write_text(
+        textwrap.dedent(
+            f"""\
+            #!{python}
+            import sys
+            sys.modules |= dict.fromkeys(("torch", "timm", "lightning", "yaml", "jsonargparse"))
+            from weft_geo_cli.main import main
+            main()
+            """
+        )
+    )
+    script.chmod(0o755)
+    plugin_settings.choose_interpreter(str(script))
+    parameters = {"INPUT": str(small / "scene.tif"), "LABELS": str(small / "truth.gpkg")}
+    with pytest.raises(QgsProcessingException) as caught:
+        run_algorithm("train", OUTPUT=str(tmp_path / "runs" / "run"), **parameters)
+    assert str(caught.value) == (
+        "This weft-geo cannot train yet: press Install with training in Settings ▸ Options ▸ weft-geo."
+    )
+    assert list((tmp_path / "runs").iterdir()) == [], "the copy of the polygons has gone as well"

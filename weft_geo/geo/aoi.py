@@ -12,6 +12,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
+from pyproj.enums import TransformDirection
 from rasterio.crs import CRS
 from rasterio.features import geometry_mask
 from shapely.affinity import affine_transform
@@ -124,9 +125,18 @@ def _place(area: BaseGeometry, crs: CRS | None, info: RasterInfo) -> BaseGeometr
     """An area in the CRS of a grid; None says that it is in that one already."""
     if crs is None or crs == info.required_crs:
         return area
+    change = Transformer.from_crs(crs.to_wkt(), info.required_crs.to_wkt(), always_xy=True)
+    corners = np.array([info.transform @ (x, y) for x in (0, info.width) for y in (0, info.height)])
+    (west, south), (east, north) = corners.min(0), corners.max(0)
+    left, bottom, right, top = change.transform_bounds(west, south, east, north, direction=TransformDirection.INVERSE)
+    if left < right and np.isfinite([left, bottom, right, top]).all():  # else it lies across the antimeridian
+        # Only what is near: an area may reach where the scene's CRS has no numbers.
+        margin = (right - left + top - bottom) / 10
+        area = shapely.intersection(area, shapely.box(left - margin, bottom - margin, right + margin, top + margin))
+    if area.is_empty:
+        return area
     # A long straight edge in one CRS is a curve in another.
     left, bottom, right, top = area.bounds
-    change = Transformer.from_crs(crs.to_wkt(), info.required_crs.to_wkt(), always_xy=True)
     return shapely.transform(
         shapely.segmentize(area, max(right - left, top - bottom) / 100),
         lambda xy: np.column_stack(change.transform(xy[:, 0], xy[:, 1])),
