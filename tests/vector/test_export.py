@@ -111,7 +111,7 @@ def test_geopackage(tmp_path):
     assert kind in ("POLYGON", "MULTIPOLYGON")
     assert registered == [("objects", "features"), ("layer_styles", "attributes")]
     assert (styled, where, default) == ("objects", column, 1)
-    assert 'attr="score"' in qml
+    assert "coalesce(&quot;score&quot;, 1)" in qml  # objects drawn by hand have none
     assert sorted(item.name for item in tmp_path.iterdir()) == ["objects.gpkg"]
 
 

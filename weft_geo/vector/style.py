@@ -38,8 +38,10 @@ CREATE TABLE layer_styles (
 def score_qml() -> str:
     """The style as a QGIS layer style file (QML): outlines and a light fill, graduated by the column `score`."""
     root = ElementTree.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    # What a user draws by hand has no score, and is sure.
+    attribute = 'coalesce("score", 1)'
     renderer = ElementTree.SubElement(
-        root, "renderer-v2", type="graduatedSymbol", attr="score", graduatedMethod="GraduatedColor", symbollevels="0"
+        root, "renderer-v2", type="graduatedSymbol", attr=attribute, graduatedMethod="GraduatedColor", symbollevels="0"
     )
     ranges, symbols = ElementTree.SubElement(renderer, "ranges"), ElementTree.SubElement(renderer, "symbols")
     for number, (lower, upper, (red, green, blue)) in enumerate(SCORES):
