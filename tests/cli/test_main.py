@@ -157,14 +157,22 @@ def test_a_closed_pipe_is_no_traceback():
     assert "Traceback" not in subprocess.run(["sh", "-c", shell], capture_output=True, text=True).stderr
 
 
-def test_training_without_its_extra_says_how_to_get_it(tmp_path):
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("train --images a.tif --labels a.gpkg -o run", "training"),
+        ("evaluate x.safetensors --dataset ecssd --data-root data", "a benchmark as a torchgeo dataset"),
+        ("explain a.png -o b.png", "building a model"),
+    ],
+)
+def test_what_needs_the_train_extra_says_how_to_get_it(tmp_path, words, what):
     code = (
         "import sys; sys.modules |= dict.fromkeys(('torch', 'timm', 'lightning', 'yaml', 'jsonargparse'))\n"
         "from weft_geo_cli.main import main; main()"
     )
-    words = ["train", "--images", "a.tif", "--labels", "a.gpkg", "--output", str(tmp_path / "run")]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (
-        2,
-        'weft-geo: training needs the "train" extra: pip install "weft-geo[train]"\n',
-    )
+    (tmp_path / "a.png").touch()
+    command = [sys.executable, "-c", code, *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    needs = f'weft-geo: {what} needs the "train" extra: pip install "weft-geo[train]"\n'
+    assert (done.returncode, done.stderr) == (2, needs)
+    assert [item.name for item in tmp_path.iterdir()] == ["a.png"]

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
-from torchgeo.datasets import NonGeoDataset
-
 from weft_geo.datasets.facts import Benchmark
 from weft_geo.datasets.layouts import Pair, find_pairs
 from weft_geo.datasets.pictures import read_image, read_mask
 from weft_geo.datasets.verify import different_sizes
-from weft_geo.errors import DatasetError
+from weft_geo.errors import DatasetError, MissingExtraError
+
+try:
+    import torch
+    from torch import Tensor
+    from torchgeo.datasets import NonGeoDataset
+except ImportError as error:
+    raise MissingExtraError("a benchmark as a torchgeo dataset", "train") from error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

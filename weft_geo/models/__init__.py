@@ -6,7 +6,7 @@ try:
 except ImportError as error:
     from weft_geo.errors import MissingExtraError
 
-    raise MissingExtraError("weft_geo.models", "train") from error
+    raise MissingExtraError("building a model", "train") from error
 
 from weft_geo.models.checkpoint import load_checkpoint, save_checkpoint
 from weft_geo.models.config import WeftConfig
