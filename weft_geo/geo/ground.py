@@ -60,7 +60,10 @@ def measure_pixel(transform: Affine, crs: CRS, height: int, width: int) -> Pixel
         proj = pyproj.CRS.from_wkt(crs.to_wkt())
         geodetic, geod = proj.geodetic_crs, proj.get_geod()
         if geodetic is None or geod is None:
-            raise CrsError(f"{crs_name(crs)} is not tied to the Earth, so nothing can be measured in metres")
+            raise CrsError(
+                f"the CRS {crs_name(crs)} is not tied to the Earth, so nothing can be measured in metres. "
+                "Give one that is with --crs EPSG:…"
+            )
         to_degrees = pyproj.Transformer.from_crs(proj, geodetic, always_xy=True)
         lon, lat = to_degrees.transform(xs, ys, errcheck=True)
         down_m = geod.inv(lon[0], lat[0], lon[1], lat[1])[2]
