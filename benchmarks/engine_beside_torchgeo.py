@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if arguments.run:
-        from weft_geo.inference.memory import peak_memory_bytes
+        from weft_geo.geo.memory import peak_memory_bytes
 
         work = run_weft_geo if arguments.run == "weft-geo" else run_torchgeo
         objects = work(arguments.scene, arguments.model, arguments.out)

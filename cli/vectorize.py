@@ -23,6 +23,7 @@ from .progress import Console
 @vector_options
 @click.option("--classes", metavar="A,B,…", help="Names of the classes 1, 2 …; the raster is a class map then.")
 @crs_option
+@click.option("--max-memory", metavar="1GB", help="Stay within it.  [default: no limit]")
 @overwrite_option
 @progress_option
 @click.pass_obj
@@ -32,6 +33,7 @@ def vectorize(
     raster: str,
     output: Path,
     crs: str | None,
+    max_memory: str | None,
     overwrite: bool,
     classes: str | None,
     **options: Any,
@@ -44,6 +46,13 @@ def vectorize(
         del options["threshold"]
     names = [name.strip() for name in classes.split(",")] if classes else None
     count = vectorize_raster(
-        raster, output, VectorOptions(**options), crs, overwrite, progress=console.progress, classes=names
+        raster,
+        output,
+        VectorOptions(**options),
+        crs,
+        overwrite,
+        progress=console.progress,
+        classes=names,
+        max_memory=max_memory,
     )
     console.note(f"{count} objects → {output}")

@@ -176,3 +176,38 @@ def test_what_needs_the_train_extra_says_how_to_get_it(tmp_path, words, what):
     needs = f'weft-geo: {what} needs the "train" extra: pip install "weft-geo[train]"\n'
     assert (done.returncode, done.stderr) == (2, needs)
     assert [item.name for item in tmp_path.iterdir()] == ["a.png"]
+
+
+VECTOR = (
+    "threshold",
+    "crs",
+    "outline",
+    "min-area-m2",
+    "min-hole-m2",
+    "simplify",
+    "regularize",
+    "max-memory",
+    "overwrite",
+)
+PREDICT = (
+    *VECTOR, "model", "window", "overlap", "batch-size", "device", "precision", "bands", "gsd", "tta", "aoi", "mask",
+    "probability", "resume", "no-resume", "workers", "engine", "dry-run", "progress", "output",
+)  # fmt: skip
+TRAIN = ("dataset", "data-root", "images", "labels", "config", "output")
+EVALUATE = ("dataset", "data-root", "predictions", "objects", "truth")
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("predict", PREDICT),
+        ("vectorize", (*VECTOR, "progress", "output")),
+        ("train", TRAIN),
+        ("evaluate", EVALUATE),
+        ("export", ("output", "check")),
+        ("sample", ("output",)),
+    ],
+)
+def test_options_that_programs_rely_on(command, options):
+    known = {name for option in weft_geo.commands[command].params for name in (*option.opts, *option.secondary_opts)}
+    assert not {f"--{name}" for name in options} - known

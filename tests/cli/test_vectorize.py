@@ -34,3 +34,10 @@ def test_a_raster_without_crs(run, make_raster):
     source = make_raster(np.full((1, 40, 60), 255, np.uint8), name="mask.tif", crs=None)
     assert "--crs EPSG:" in run("vectorize", source, "-o", "o.gpkg", code=2).stderr
     run("vectorize", source, "-o", "o.gpkg", "--crs", "EPSG:32633")
+
+
+def test_memory_is_kept_or_refused(run, make_raster):
+    source = make_raster(np.full((1, 40, 60), 255, np.uint8), name="mask.tif")
+    run("vectorize", source, "-o", "o.gpkg", "--max-memory", "4GB")
+    result = run("vectorize", source, "-o", "p.gpkg", "--max-memory", "1MB", code=2)
+    assert "mask.tif needs at least" in result.stderr

@@ -9,9 +9,9 @@ import pytest
 import rasterio
 
 from weft_geo.errors import ContractError, CrsError, InputError
+from weft_geo.geo.memory import parse_memory
 from weft_geo.inference import CallablePredictor, estimate, plan_scene, predict_scene
 from weft_geo.inference import plan as plan_module
-from weft_geo.inference.memory import parse_memory
 
 MakeRaster = Callable[..., Path]
 Oracle = Callable[..., CallablePredictor]

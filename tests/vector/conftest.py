@@ -1,6 +1,6 @@
 import pytest
 
-from weft_geo.vector import source, vectorizer
+from weft_geo.vector import budget, source, vectorizer
 
 
 @pytest.fixture
@@ -9,6 +9,7 @@ def strip_rows(monkeypatch):
 
     def use(rows, width):
         monkeypatch.setattr(source, "LOT_PIXELS", rows * width)
+        monkeypatch.setattr(budget, "BUDGETS", [budget.Budget(rows * width, 1 << 20)])
         monkeypatch.setattr(vectorizer, "LOT_PIXELS", rows * width)
         monkeypatch.setattr(vectorizer, "LEAST_LOT_PIXELS", 1)
 

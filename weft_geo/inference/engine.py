@@ -18,6 +18,7 @@ import rasterio
 from rasterio.crs import CRS
 
 from weft_geo.geo.aoi import Box
+from weft_geo.geo.memory import peak_memory_bytes
 from weft_geo.inference.augment import augment
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.interrupts import terminate_as_error
@@ -25,7 +26,6 @@ from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import Journal
 from weft_geo.inference.layers import Layers, Outputs
 from weft_geo.inference.lock import lock_outputs
-from weft_geo.inference.memory import peak_memory_bytes
 from weft_geo.inference.plan import Bands, open_job
 from weft_geo.inference.run import Progress, Run
 from weft_geo.vector import VectorOptions

@@ -8,11 +8,11 @@ import numpy as np
 
 from weft_geo.errors import InputError
 from weft_geo.geo.cog import CogWriter
+from weft_geo.geo.memory import available_memory_bytes, parse_memory, peak_memory_bytes, resident_memory_bytes
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.blending import RollingBand
 from weft_geo.inference.columns import split_columns
 from weft_geo.inference.job import BLEND_BEHIND, READ_AHEAD, SceneJob
-from weft_geo.inference.memory import available_memory_bytes, parse_memory, peak_memory_bytes, resident_memory_bytes
 from weft_geo.inference.stages import several
 from weft_geo.inference.strips import StripReader
 

@@ -21,6 +21,7 @@ from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
 from weft_geo.geo.raster import Raster, open_raster
+from weft_geo.vector.budget import choose_budget
 from weft_geo.vector.export import SCHEMA
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, str, int, int, str], None]
 """(event, stage, done, total, message), events as in the JSON lines of the command line."""
-
-CACHE_BYTES = 64 << 20
-"""GDAL's block cache while a raster goes by once: every block is read whole, so more would hold nothing of use."""
 
 
 def polygonize(
@@ -97,6 +95,7 @@ def vectorize_raster(
     overwrite: bool = False,
     progress: Progress | None = None,
     classes: Sequence[str] | None = None,
+    max_memory: str | int | None = None,
 ) -> int:
     """A mask, class map or probability raster to a layer of objects, in bounded memory.
 
@@ -108,6 +107,7 @@ def vectorize_raster(
         overwrite: replace a layer that is there.
         progress: told of every strip.
         classes: names of the classes 1…K; integers are a class map then.
+        max_memory: that the process may take, in bytes or as "1GB". Less of the raster is worked on at a time then.
 
     Returns:
         The number of objects.
@@ -121,7 +121,7 @@ def vectorize_raster(
     """
     options = options or VectorOptions()
     tell = progress or _silent
-    with _open(path, crs, classes) as (opened, source):
+    with _open(path, crs, classes, max_memory) as (opened, source):
         info = opened.info
         provenance = {
             "software": f"weft-geo {__version__}",
@@ -153,11 +153,15 @@ def vectorize_raster(
 
 
 @contextmanager
-def _open(path: str | os.PathLike[str], crs: Any, classes: Sequence[str] | None) -> Iterator[tuple[Raster, Source]]:
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), open_raster(str(path), crs) as opened:
+def _open(
+    path: str | os.PathLike[str], crs: Any, classes: Sequence[str] | None, max_memory: str | int | None = None
+) -> Iterator[tuple[Raster, Source]]:
+    with open_raster(str(path), crs) as opened:
+        budget = choose_budget(opened.info, max_memory)
         with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning), rasterio.open(path) as dataset:
             tags, descriptions = dataset.tags(), dataset.descriptions
-        yield opened, Source.from_raster(opened, classes, tags, descriptions)
+        with rasterio.Env(GDAL_CACHEMAX=budget.cache_bytes):
+            yield opened, Source.from_raster(opened, classes, tags, descriptions, budget.lot_pixels)
 
 
 def _collect(source: Source, ground: Ground, options: VectorOptions) -> geopandas.GeoDataFrame:

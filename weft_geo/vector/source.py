@@ -62,10 +62,14 @@ class Source:
         meaning: of the values.
         read: reads some rows.
         rows: how many rows to read at once.
+        lot_pixels: how many pixels a strip has, at most.
     """
 
-    def __init__(self, name: str, shape: tuple[int, int], meaning: Meaning, read: Reader, rows: int) -> None:
+    def __init__(
+        self, name: str, shape: tuple[int, int], meaning: Meaning, read: Reader, rows: int, lot_pixels: int
+    ) -> None:
         self.name, self.shape, self.meaning, self._read, self.rows = name, shape, meaning, read, rows
+        self.lot_pixels = lot_pixels
 
     @classmethod
     def from_array(cls, array: Values, classes: Sequence[str] | None = None) -> Source:
@@ -87,7 +91,7 @@ class Source:
             return some, np.asarray(np.isfinite(some).all(axis=0)) if some.dtype.kind == "f" else None, None
 
         width = values.shape[2]
-        return cls("the array", (values.shape[1], width), meaning, read, max(1, LOT_PIXELS // width))
+        return cls("the array", (values.shape[1], width), meaning, read, max(1, LOT_PIXELS // width), LOT_PIXELS)
 
     @classmethod
     def from_raster(
@@ -96,6 +100,7 @@ class Source:
         classes: Sequence[str] | None = None,
         tags: dict[str, str] | None = None,
         descriptions: Sequence[str | None] = (),
+        lot_pixels: int = LOT_PIXELS,
     ) -> Source:
         """An open raster; an alpha band counts as its mask.
 
@@ -104,6 +109,7 @@ class Source:
             classes: names of the classes 1…K.
             tags: the raster's metadata.
             descriptions: of its bands.
+            lot_pixels: how many pixels a strip has, at most.
 
         Raises:
             InputError: its type is unusable, or it looks like an image.
@@ -116,7 +122,7 @@ class Source:
             )
         # Whole blocks, so that none is decoded twice.
         block = info.block_shape[0]
-        rows = max(block, LOT_PIXELS // max(info.width, 1) // block * block)
+        rows = max(block, lot_pixels // max(info.width, 1) // block * block)
 
         read = RowReader(raster, bands)
 
@@ -134,7 +140,7 @@ class Source:
             classes,
             tops(),
         )
-        return cls(info.name, (info.height, info.width), meaning, read, rows)
+        return cls(info.name, (info.height, info.width), meaning, read, rows, lot_pixels)
 
     def strips(self, threshold: float) -> Iterator[Strip]:
         """The rows from top to bottom.
@@ -145,7 +151,7 @@ class Source:
         height = self.shape[0]
         for top in range(0, height, self.rows):
             values, valid, columns = self._read(top, min(self.rows, height - top))
-            lot = LOT_PIXELS // max(values.shape[2], 1) or 1
+            lot = self.lot_pixels // max(values.shape[2], 1) or 1
             # Rows of blocks may be many; a lot of them at a time keeps what is made of them in the processor's cache.
             for begin in range(0, values.shape[1], lot):
                 some = None if valid is None else valid[begin : begin + lot]

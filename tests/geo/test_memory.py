@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from weft_geo.inference.memory import peak_memory_bytes, resident_memory_bytes
+from weft_geo.geo.memory import peak_memory_bytes, resident_memory_bytes
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell")
