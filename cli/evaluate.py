@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def evaluate(console: Console, /, **options: Any) -> None:
-    r"""Score objects, probability maps or a checkpoint against the truth.
+    """Score objects, probability maps or a checkpoint against the truth.
 
     \b
     weft-geo evaluate --objects found.gpkg --truth true.gpkg
@@ -64,7 +64,7 @@ def evaluate(console: Console, /, **options: Any) -> None:
 
     Objects are paired one to one by their intersection over union (IoU). Maps are resized to the size of their truth
     and scored by PySODMetrics; the output says how maps were scaled, and which mIoU and which F is meant.
-    """
+    """  # noqa: D301  (click looks for the character \b, not for its two letters)
     ways = {
         "--objects A --truth B": options["objects"] is not None,
         "--predictions DIR --truth DIR": options["predictions"] is not None,
