@@ -240,6 +240,17 @@ def test_masks(tmp_path: Path) -> None:
     assert read_map(tmp_path / "deep.png").tolist() == [[0, 1]]
 
 
+@pytest.mark.parametrize("values", [[0, 2], [0, 1, 6], [0, 127]])
+def test_a_mask_in_which_nothing_would_be_an_object_is_refused(tmp_path: Path, values: list[int]) -> None:
+    Image.fromarray(np.array([values], np.uint8)).save(tmp_path / "classes.png")
+    with pytest.raises(
+        DatasetError, match=rf"classes\.png is a mask of 0 … {max(values)}; expected 0 and 255, or 0 and 1"
+    ):
+        read_mask(tmp_path / "classes.png")
+    Image.fromarray(np.zeros((1, 3), np.uint8)).save(tmp_path / "empty.png")
+    assert not read_mask(tmp_path / "empty.png").any()
+
+
 def broken_tree(root: Path) -> Path:
     """One problem of every kind, and one pair that is fine."""
     draw_tree(root, "images", "masks", 6)

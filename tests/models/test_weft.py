@@ -70,9 +70,11 @@ def test_any_size_from_32(tiny: Weft, size: tuple[int, int]) -> None:
     torch.testing.assert_close(probability.sum(dim=1), torch.ones(2, *size))
 
 
-def test_a_smaller_image_is_refused_with_the_size(tiny: Weft) -> None:
+def test_an_image_that_is_too_small_or_has_other_bands_is_refused(tiny: Weft) -> None:
     with pytest.raises(ValueError, match="at least 32×32 px, not 31×64"):
         tiny(torch.zeros(1, 3, 31, 64))
+    with pytest.raises(ValueError, match=r"shape \[1, 4, 64, 64\] came; expected \[B, 3, H, W\]"):
+        tiny(torch.zeros(1, 4, 64, 64))
 
 
 def test_bands_and_classes() -> None:

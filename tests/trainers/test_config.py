@@ -76,8 +76,11 @@ def test_unknown_sections_list_the_known() -> None:
 
 
 def test_files_that_are_no_configuration(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read as YAML"):
+    with pytest.raises(InputError, match=r"none\.yaml cannot be read: No such file"):
         read_values(tmp_path / "none.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(InputError, match=r"broken\.yaml cannot be read as YAML"):
+        read_values(tmp_path / "broken.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(InputError, match="must hold sections"):
         read_values(tmp_path / "list.yaml")

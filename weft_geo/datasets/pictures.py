@@ -16,6 +16,11 @@ except ImportError as error:
     raise MissingExtraError("reading pictures and masks", "metrics") from error
 
 
+OBJECT = 128
+"""What is brighter than this is object."""
+JPEG_NOISE = 8
+"""What an empty mask may hold all the same."""
+
 _EIGHT_BITS = ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr")
 
 
@@ -52,7 +57,10 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     if values.ndim == 3:
         colours = values[..., : 3 if values.shape[2] > 2 else 1]
         if np.ptp(colours, axis=2).max(initial=0) > 8:  # JPEG leaves a trace of colour in grey
-            raise DatasetError(f"{path} is a coloured mask; expected one channel with 0 and 255, or 0 and 1")
+            raise DatasetError(
+                f"{path} is a coloured mask; expected one channel with 0 and 255, or 0 and 1. Make one of the "
+                "colour that is meant"
+            )
         values = values[..., 0]
     return values.copy()
 
@@ -64,13 +72,20 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     128 is object, as PySODMetrics has it.
 
     Raises:
-        DatasetError: as for `read_grey`.
+        DatasetError: as for `read_grey`; or it is not empty, and yet nothing in it would be an object.
     """
     values = read_grey(path)
     present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
     if 1 in present and set(present) <= {0, 1, IGNORE}:
         return values
-    return (values > 128).astype(np.uint8)
+    brightest = int(present.max(initial=0))
+    noise = JPEG_NOISE if path.suffix.lower() in (".jpg", ".jpeg") else 0
+    if noise < brightest <= OBJECT:
+        raise DatasetError(
+            f"{path} is a mask of 0 … {brightest}; expected 0 and 255, or 0 and 1. If it numbers classes, make a mask "
+            f"of one of them; else scale it (gdal_translate -scale 0 {brightest} 0 255)"
+        )
+    return (values > OBJECT).astype(np.uint8)
 
 
 def read_map(path: Path, peak: float = 255) -> NDArray[np.float32]:

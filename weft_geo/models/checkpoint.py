@@ -213,7 +213,9 @@ def _torch_load(path: Path) -> Mapping[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling fails in many ways; each of them means the same
-        raise CheckpointError(f"{path} cannot be read as tensors only ({type(error).__name__}: {error})") from error
+        raise CheckpointError(
+            f"{path} cannot be read as tensors only ({type(error).__name__}: {str(error).split('. ')[0]})"
+        ) from error
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, expected a state dict")
     return checkpoint

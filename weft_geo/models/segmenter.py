@@ -86,6 +86,8 @@ class Segmenter(nn.Module):
         Returns:
             Masks of ceil(H/4) × ceil(W/4).
         """
+        if images.ndim != 4 or images.shape[1] != self.contract.bands:
+            raise ValueError(f"images of shape {list(images.shape)} came; expected [B, {self.contract.bands}, H, W]")
         H, W = images.shape[-2:]
         if min(H, W) < MULTIPLE_OF:
             raise ValueError(f"an image must be at least {MULTIPLE_OF}×{MULTIPLE_OF} px, not {H}×{W}; pad it first")

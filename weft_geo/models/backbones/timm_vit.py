@@ -119,7 +119,8 @@ def create_vit(name: str, **options: Any) -> Any:
     """
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
-        raise InputError(f"timm knows no model {name!r}; close to it: {', '.join(close) or 'none'}")
+        near = f"; close to it: {', '.join(close)}" if close else "; timm.list_models() has those that it knows"
+        raise InputError(f"timm knows no model {name!r}{near}")
     vit = timm.create_model(name, num_classes=0, **options)
     if not isinstance(vit, VisionTransformer | Eva | VisionTransformerSAM):
         raise InputError(
