@@ -6,7 +6,9 @@ by its first pixel all the same. In memory stay sixteen bytes an object.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -55,18 +57,33 @@ class Spool:
             try:
                 self._writer.write_batch(batch.slice(begin, BATCH_ROWS))
             except OSError as error:
-                raise RunError(
-                    f"objects could not be kept in {self.path.parent}: {error}; is the disk full?"
-                ) from error
+                raise self._cannot_write(error) from error
             self._keys.append(first[begin : begin + BATCH_ROWS].astype(np.int64))
             size = np.asarray(pa.compute.binary_length(batch.column("geometry").slice(begin, BATCH_ROWS)))
             self._bytes.append(size.astype(np.int64))
 
     def close(self) -> None:
-        """End the file; nothing can be added after. Closing twice does no harm."""
-        if not self._sink.closed:
+        """End the file; nothing can be added after.
+
+        Raises:
+            RunError: the disk is full, or something of the kind.
+        """
+        try:
             self._writer.close()
             self._sink.close()
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def abandon(self) -> None:
+        """Let go of the file, whether it is ended or not."""
+        if not self._sink.closed:
+            for part in (self._writer, self._sink):
+                with suppress(OSError):  # what is still to be written is of no use to anybody
+                    part.close()
+
+    def _cannot_write(self, error: OSError) -> RunError:
+        reason = os.strerror(error.errno) if error.errno else error
+        return RunError(f"objects could not be kept in {self.path.parent}: {reason}; is the disk full?")
 
     def ordered(self) -> Iterator[pa.RecordBatch]:
         """All objects in order, ids 1…n, in batches of bounded size. Call `close` first."""

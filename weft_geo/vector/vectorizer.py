@@ -138,4 +138,4 @@ class Vectorizer:
     def close(self) -> None:
         """Let go of the threads and of the temporary file."""
         self._outliners.shutdown(cancel_futures=True)
-        self._spool.close()
+        self._spool.abandon()
