@@ -56,6 +56,7 @@ DRIVERS = {
     ".shp": "ESRI Shapefile",
 }
 SHAPEFILE_FIELDS = {"touches_edge": "touch_edge", "touches_nodata": "touch_nod", "perimeter_m": "perim_m"}
+LEAST_ROOM_BYTES = 4 << 20
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj")
 COMPANIONS = {".shp": SHAPEFILE_PARTS[1:], ".gpkg": (".gpkg-wal", ".gpkg-shm", ".gpkg-journal")}
 
@@ -139,7 +140,8 @@ class LayerFile:
                 if self.suffix == ".gpkg":
                     add_style(target, LAYER)
         except (DataSourceError, DataLayerError, pa.ArrowException, OSError, sqlite3.Error) as error:
-            raise RunError(f"{self.path} could not be written: {error}") from error
+            full = shutil.disk_usage(self._made).free < LEAST_ROOM_BYTES  # drivers give the oddest reasons for it
+            raise RunError(f"{self.path} could not be written: {'the disk is full' if full else error}") from error
         if provenance is not None and self.suffix in (".fgb", ".geojson", ".shp"):
             beside = self._made / f"{self.path.name}.json"
             beside.write_text(json.dumps(provenance, indent=2, default=str) + "\n", encoding="utf-8")
