@@ -140,7 +140,7 @@ class LayerFile:
                 if self.suffix == ".gpkg":
                     add_style(target, LAYER)
         except (DataSourceError, DataLayerError, pa.ArrowException, OSError, sqlite3.Error) as error:
-            full = shutil.disk_usage(self._made).free < LEAST_ROOM_BYTES  # drivers give the oddest reasons for it
+            full = shutil.disk_usage(self.path.parent).free < LEAST_ROOM_BYTES  # drivers give the oddest reasons for it
             raise RunError(f"{self.path} could not be written: {'the disk is full' if full else error}") from error
         if provenance is not None and self.suffix in (".fgb", ".geojson", ".shp"):
             beside = self._made / f"{self.path.name}.json"
