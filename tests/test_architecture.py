@@ -56,6 +56,7 @@ LEARNING = {"torch", "torchvision", "torchgeo", "lightning", "timm", "safetensor
 OPTIONAL = {
     "weft_geo/inference/torch_backend.py": {"torch"},
     "weft_geo/inference/gpu_lanes.py": {"torch"},
+    "weft_geo/inference/torch_windows.py": {"torch"},
     "weft_geo/inference/ray_cluster.py": {"ray"},
     "weft_geo/weights/train_default.py": {"torch", "lightning"},
     "cli/doctor.py": {"torch"},

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft_geo.geo.windows import WindowAxis, WindowGrid
-from weft_geo.inference.blending import LEVELS, UNIT, RollingBand, axis_weights
+from weft_geo.inference.blending import LEVELS, UNIT, RollingBand, axis_weights, to_levels
 from weft_geo.inference.columns import split_columns
 
 
@@ -36,7 +36,7 @@ def levels(grid: WindowGrid, windows: np.ndarray, blocks: int) -> np.ndarray:
             if carry is not None:
                 band.restore(row, carry)
             for col in range(block.first, block.end):
-                band.add(col, across[col])
+                band.add(col, to_levels(across[col]))
             strips.append(band.finish_row())
             carry = band.carry()
         columns.append(np.concatenate(strips, axis=1))

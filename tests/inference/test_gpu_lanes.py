@@ -47,9 +47,10 @@ def within(stream: Stream) -> Iterator[None]:
 def lanes(monkeypatch: pytest.MonkeyPatch) -> gpu_lanes.GpuLanes:
     empty = torch.empty
 
-    def ordinary(size: int, pin_memory: bool = False) -> Any:
-        said.append(f"page-locked: {size}")
-        return empty(size)
+    def ordinary(size: int, dtype: Any, pin_memory: bool = False) -> Any:
+        if pin_memory:
+            said.append(f"page-locked: {size}")
+        return empty(size, dtype=dtype)
 
     said.clear()
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream())
@@ -61,22 +62,29 @@ def lanes(monkeypatch: pytest.MonkeyPatch) -> gpu_lanes.GpuLanes:
 
 
 def test_a_batch_waits_for_its_copy_and_its_answer_for_its_kernels(lanes: gpu_lanes.GpuLanes) -> None:
-    def ask(given: Any) -> Any:
+    def ask(values: Any, valid: Any) -> Any:
         said.append("the model")
-        return given[:, :1] * 2
+        return values[:, :1] * valid, valid.sum(1)
 
     said.clear()
-    images = np.random.default_rng(0).random((2, 3, 4, 5), np.float32)
-    np.testing.assert_array_equal(lanes.run(images, ask), images[:, :1] * 2)
+    rng = np.random.default_rng(0)
+    values, valid = rng.integers(0, 200, (2, 3, 4, 5), np.uint8), rng.random((2, 1, 4, 5)) > 0.5
+    doubled, counted = lanes.run([values, valid], ask)
+    np.testing.assert_array_equal(doubled, values[:, :1] * valid)
+    np.testing.assert_array_equal(counted, valid.sum(1))
     assert said == [
         "page-locked: 120",
+        "page-locked: 40",
         "into copies",
         "kernels wait for copies",
         "the model",
         "kept for kernels",
+        "kept for kernels",
         "page-locked: 40",
+        "page-locked: 320",
         "copies wait for what kernels have so far",
         "into copies",
+        "kept for copies",
         "kept for copies",
         "the caller waits for copies",
     ]
@@ -89,10 +97,10 @@ def test_page_locked_memory_is_used_again(lanes: gpu_lanes.GpuLanes) -> None:
     for height in (8, 4, 8, 2, 16):
         for _ in range(gpu_lanes.LANES):
             images = rng.random((1, 1, height, 1), np.float32)
-            kept.append((images, lanes.run(images, lambda given: given + 1)))
-    for images, answer in kept:  # none was overwritten by a later batch
+            kept.append((images, lanes.run([images], lambda given: [given + 1])))
+    for images, (answer,) in kept:  # none was overwritten by a later batch
         np.testing.assert_array_equal(answer, images + 1)
-    assert [line for line in said if line.startswith("page")] == ["page-locked: 8"] * 4 + ["page-locked: 16"] * 4
+    assert [line for line in said if line.startswith("page")] == ["page-locked: 32"] * 4 + ["page-locked: 64"] * 4
 
 
 def test_several_threads_ask_one_model_one_at_a_time(lanes: gpu_lanes.GpuLanes) -> None:
@@ -102,10 +110,10 @@ def test_several_threads_ask_one_model_one_at_a_time(lanes: gpu_lanes.GpuLanes) 
         assert inside.acquire(blocking=False), "two batches at once would need twice the memory"
         answer = given.flip(0)
         inside.release()
-        return answer
+        return [answer]
 
     batches = [np.full((2, 1, 3, 3), number, np.float32) for number in range(40)]
-    for given, answer in several(lambda images: lanes.run(images, ask), batches, lanes.count, "test"):
+    for given, (answer,) in several(lambda images: lanes.run([images], ask), batches, lanes.count, "test"):
         np.testing.assert_array_equal(answer, given)
 
 
@@ -115,4 +123,4 @@ def test_a_lane_is_free_again_after_a_failure(lanes: gpu_lanes.GpuLanes) -> None
 
     for _ in range(gpu_lanes.LANES + 1):
         with pytest.raises(torch.cuda.OutOfMemoryError):
-            lanes.run(np.zeros((1, 1, 2, 2), np.float32), fail)
+            lanes.run([np.zeros((1, 1, 2, 2), np.float32)], fail)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from weft_geo.errors import CheckpointError, InputError, MissingExtraError, RunError
+from weft_geo.geo.normalize import Normalizer
 from weft_geo.inference import load_predictor, predict_scene
+from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +66,8 @@ def test_what_goes_by_a_lane_is_what_goes_without(checkpoint: Path) -> None:
     """On a GPU batches come and go by ``GpuLanes``; the model is asked by the same method."""
 
     class Lanes:
-        def run(self, images: np.ndarray, ask: Callable[[Any], Any]) -> np.ndarray:
-            return np.array(ask(torch.from_numpy(images)).numpy())
+        def run(self, arrays: list[np.ndarray], ask: Callable[..., Any]) -> list[np.ndarray]:
+            return [answer.numpy() for answer in ask(*map(torch.from_numpy, arrays))]
 
     import torch
 
@@ -85,21 +87,36 @@ def test_a_batch_too_large_for_the_gpu_is_run_in_halves(checkpoint: Path, monkey
     images = np.random.default_rng(0).random((5, 3, 64, 64), np.float32)
     whole = predictor(images)
     sizes: list[int] = []
-    run = predictor._run  # type: ignore[attr-defined]
+    run = predictor._run_whole  # type: ignore[attr-defined]
 
-    def short_of_memory(part: np.ndarray) -> np.ndarray:
-        sizes.append(len(part))
-        if len(part) > 2:
+    def short_of_memory(part: list[np.ndarray], ask: Any) -> list[np.ndarray]:
+        sizes.append(len(part[0]))
+        if len(part[0]) > 2:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return run(part)
+        return run(part, ask)
 
-    monkeypatch.setattr(predictor, "_run", short_of_memory)
+    monkeypatch.setattr(predictor, "_run_whole", short_of_memory)
     np.testing.assert_allclose(predictor(images), whole, atol=1e-5)
     assert sizes == [5, 2, 2, 1]
 
-    def never_enough(part: np.ndarray) -> np.ndarray:
+    def never_enough(part: list[np.ndarray], ask: Any) -> list[np.ndarray]:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(predictor, "_run", never_enough)
+    monkeypatch.setattr(predictor, "_run_whole", never_enough)
     with pytest.raises(RunError, match="does not hold a window of shape"):
         predictor(images)
+
+
+def test_windows_as_they_are_stored_give_what_normalised_ones_give(checkpoint: Path) -> None:
+    predictor: Any = load_predictor(checkpoint, device="cpu")
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2**16, (5, 3, 64, 64), np.uint16)
+    windows = StoredWindows(
+        values, rng.random((5, 64, 64)) > 0.2, Normalizer(*[(float(n),) * 3 for n in (9, 60_000, 120, 60)])
+    )
+    predictor._most = 2
+    answer = predictor.answer(windows)
+    expected = Levels.of(predictor(windows.normalized()))
+    for ours, theirs in zip(vars(answer).values(), vars(expected).values(), strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)

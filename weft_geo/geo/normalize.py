@@ -104,13 +104,13 @@ class Normalizer:
     std: tuple[float, ...]
 
     def __call__(
-        self, values: NDArray[Any], valid: NDArray[np.bool_], out: NDArray[np.float32] | None = None
+        self, values: NDArray[Any], valid: NDArray[np.bool_] | None, out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         """Normalises one rectangle.
 
         Args:
             values: ``[C, h, w]`` as stored.
-            valid: ``[h, w]``; other pixels become 0, which is the mean.
+            valid: ``[h, w]``; other pixels become 0, which is the mean. None if all are.
             out: float32 ``[C, h, w]`` to write to; None makes one.
 
         Returns:
@@ -134,7 +134,7 @@ class Normalizer:
                     scaled /= std
             if not narrow:
                 normal[band] = scaled
-        if not valid.all():
+        if valid is not None and not valid.all():
             normal[:, ~valid] = 0
         return normal
 

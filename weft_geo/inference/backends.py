@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weft_geo.errors import CheckpointError, InputError, MissingExtraError, UnknownNameError
 from weft_geo.geo.contract import ModelContract
+from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 NAMED_MODELS = {"embedded": "weft-tiny.onnx", "weft-tiny": "weft-tiny.onnx"}
 """Models that come with the package: name → file in ``weft_geo/weights``."""
@@ -49,6 +51,29 @@ class Predictor(Protocol):
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps float32 ``[B, C, H, W]`` to float32 ``[B, K, H, W]`` probabilities in [0, 1]."""
+
+
+class StoredPredictor(Predictor, Protocol):
+    """A predictor that can do without the engine's normalising and rounding."""
+
+    @property
+    def takes_stored(self) -> bool:
+        """Whether it wants to."""
+
+    def answer(self, windows: StoredWindows) -> Levels:
+        """Normalises windows, and gives what it says of them as levels: what ``answer_here`` gives."""
+
+
+def takes_stored(predictor: Predictor) -> TypeGuard[StoredPredictor]:
+    """Whether a predictor wants windows as they are stored."""
+    return bool(getattr(predictor, "takes_stored", False))
+
+
+def answer_here(predictor: Predictor, windows: StoredWindows) -> Levels:
+    """Normalises windows, calls the predictor, and rounds what it says; its own way if it has one."""
+    if takes_stored(predictor):
+        return predictor.answer(windows)
+    return Levels.of(predictor(windows.normalized()))
 
 
 class CallablePredictor:
@@ -104,6 +129,7 @@ class MultiDevicePredictor:
         self.device = ",".join(predictor.device for predictor in predictors)
         self.fixed_size = first.fixed_size
         self.concurrency = sum(predictor.concurrency for predictor in predictors)
+        self.takes_stored = all(takes_stored(predictor) for predictor in predictors)
         self._free: SimpleQueue[Predictor] = SimpleQueue()
         for turn in range(max(predictor.concurrency for predictor in predictors)):
             for predictor in predictors:  # each has one batch before any has two
@@ -112,9 +138,19 @@ class MultiDevicePredictor:
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps float32 ``[B, C, H, W]`` to float32 ``[B, K, H, W]``; waits if no device is free."""
+        with self._one() as predictor:
+            return predictor(images)
+
+    def answer(self, windows: StoredWindows) -> Levels:
+        """The same of windows as they are stored."""
+        with self._one() as predictor:
+            return answer_here(predictor, windows)
+
+    @contextmanager
+    def _one(self) -> Iterator[Predictor]:
         predictor = self._free.get()
         try:
-            return predictor(images)
+            yield predictor
         finally:
             self._free.put(predictor)
 

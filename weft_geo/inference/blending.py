@@ -48,6 +48,15 @@ def _ramp(pixel: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.in
     return np.where(pixel < begin, 0, np.where(pixel >= end, UNIT, np.clip(climbing, 0, UNIT)))
 
 
+def to_levels(probability: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Probabilities of any shape, clipped to [0, 1], in units of 1 / ``LEVELS``; what NaN becomes is not defined."""
+    scaled = np.clip(probability, 0, 1)
+    scaled *= np.float32(LEVELS)
+    np.rint(scaled, out=scaled)
+    with np.errstate(invalid="ignore"):
+        return scaled.astype(np.uint16)
+
+
 class RollingBand:
     """The rows in which windows still overlap; finished rows leave at the top.
 
@@ -67,8 +76,7 @@ class RollingBand:
         self._sums = np.zeros((classes, grid.rows.inside, block.width), np.uint32)
         self._row = 0
         self._weights: dict[bytes, NDArray[np.uint32]] = {}
-        self._work = np.empty((classes, grid.rows.inside, grid.cols.inside), np.float32)
-        self._levels = np.empty(self._work.shape, np.uint32)
+        self._weighted = np.empty((classes, grid.rows.inside, grid.cols.inside), np.uint32)
 
     @staticmethod
     def bytes_needed(grid: WindowGrid, width: int, classes: int) -> int:
@@ -76,22 +84,18 @@ class RollingBand:
         finished = max(grid.rows.finished(i) - start for i, start in enumerate(grid.rows.starts))
         return classes * width * (4 * grid.rows.inside + (4 + 3 * 2) * finished)
 
-    def add(self, col: int, probability: NDArray[np.float32]) -> None:
+    def add(self, col: int, levels: NDArray[np.uint16]) -> None:
         """Adds one window of the current row of windows.
 
         Args:
             col: Index of the window's column.
-            probability: float ``[K, h, w]`` in [0, 1], at least as large as the part of the window in the raster.
+            levels: ``[K, h, w]``, what ``to_levels`` gives; at least as large as the part of the window in the raster.
         """
         rows, cols = self._grid.rows, self._grid.cols
         left = cols.starts[col] - self._block.origin
-        work, levels = self._work, self._levels
-        np.clip(probability[:, : rows.inside, : cols.inside], 0, 1, out=work)
-        work *= np.float32(LEVELS)
-        np.rint(work, out=work)
-        levels[:] = work
-        levels *= self._weight(col)
-        self._sums[:, :, left : left + cols.inside] += levels
+        part = levels[:, : rows.inside, : cols.inside]
+        np.multiply(part, self._weight(col), out=self._weighted, dtype=np.uint32)
+        self._sums[:, :, left : left + cols.inside] += self._weighted
 
     def finish_row(self) -> NDArray[np.uint16]:
         """Ends the current row of windows.

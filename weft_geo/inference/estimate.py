@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from weft_geo.errors import InputError
 from weft_geo.geo.cog import CogWriter
 from weft_geo.geo.memory import available_memory_bytes, parse_memory, peak_memory_bytes, resident_memory_bytes
-from weft_geo.inference.backends import Predictor
+from weft_geo.inference.backends import Predictor, takes_stored
 from weft_geo.inference.blending import RollingBand
 from weft_geo.inference.columns import split_columns
 from weft_geo.inference.job import BLEND_BEHIND, READ_AHEAD, SceneJob
 from weft_geo.inference.stages import several
+from weft_geo.inference.stored_windows import StoredWindows
 from weft_geo.inference.strips import StripReader
 
 RETAINED_BYTES = 96 << 20
@@ -37,10 +40,13 @@ def estimate_engine_bytes(job: SceneJob, predictor: Predictor, wanted: Wanted) -
     grid, info, classes = job.grid, job.raster.info, len(predictor.contract.classes)
     itemsize = np.dtype(info.dtype).itemsize
     width = max(block.width for block in job.blocks)
-    window = 4 * job.batch_size * grid.shape[0] * grid.shape[1]
-    held = StripReader.bytes_needed(grid, width, len(job.bands), itemsize, job.batch_size, info.block_shape[0])
+    image, answer = 4 * len(job.bands), 4 * classes
+    if takes_stored(predictor):
+        image, answer = itemsize * len(job.bands) + 1, 2 * classes
+    held = StripReader.bytes_needed(grid, width, len(job.bands), itemsize, info.block_shape[0])
     beside = predictor.concurrency if predictor.concurrency > 1 else 0  # batches in flight but the first, and one more
-    held += window * (len(job.bands) * (READ_AHEAD + 1 + beside) + classes * (BLEND_BEHIND + 1 + beside))
+    pixels = job.batch_size * grid.shape[0] * grid.shape[1]
+    held += pixels * (image * (READ_AHEAD + 2 + beside) + answer * (BLEND_BEHIND + 1 + beside))
     held += RollingBand.bytes_needed(grid, width, classes)
     lot = min(job.lot_rows, grid.rows.length) * grid.cols.length
     held += lot * (2 * classes + 2) * (1 if len(job.blocks) == 1 else 2)
@@ -92,8 +98,12 @@ def fit(
 def measure_model(predictor: Predictor, job: SceneJob) -> int:
     """Peak resident memory of this process with the model at work, on as many batches of zeros as it takes at once."""
     before = peak_memory_bytes()
-    images = np.zeros((job.batch_size, len(job.bands), *job.grid.shape), np.float32)
-    for _ in several(predictor, [images] * predictor.concurrency, predictor.concurrency, "measure"):
+    shape = (job.batch_size, len(job.bands), *job.grid.shape)
+    ask: Callable[[Any], object] = predictor
+    zeros: Any = np.zeros(shape, np.float32)
+    if takes_stored(predictor):
+        ask, zeros = predictor.answer, StoredWindows(np.zeros(shape, job.raster.info.dtype), None, job.normalizer)
+    for _ in several(ask, [zeros] * predictor.concurrency, predictor.concurrency, "measure"):
         pass
     peak = peak_memory_bytes()
     return peak if peak > before else resident_memory_bytes()

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import InputError, MissingExtraError, WeftGeoError
 from weft_geo.geo.contract import ModelContract
-from weft_geo.inference.backends import Predictor
+from weft_geo.inference.backends import Predictor, answer_here
 from weft_geo.inference.ledger import Entry, SceneTask, run_scene
+from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 MOST_ATTEMPTS = 3
 """Work on which as many workers have died is given up: it may be what kills them."""
@@ -62,6 +63,10 @@ class Worker:
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Runs one batch, see ``Predictor``."""
         return self._predictor(images)
+
+    def answer(self, windows: StoredWindows) -> Levels:
+        """The same of windows as they are stored."""
+        return answer_here(self._predictor, windows)
 
 
 class Cluster:

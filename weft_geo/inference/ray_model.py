@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from weft_geo.errors import RunError
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, Cluster, ModelFacts, join_cluster
+from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 AT_ONCE = 2
 """Batches that a worker is given: one travels while the other is worked on."""
@@ -34,6 +35,8 @@ class RayModel:
     Args:
         cluster: Where the workers are started.
     """
+
+    takes_stored = True
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -54,11 +57,18 @@ class RayModel:
         Raises:
             RunError: Several workers died over this batch, or all died and no other could be started.
         """
+        return cast(NDArray[np.float32], self._ask("predict", images))
+
+    def answer(self, windows: StoredWindows) -> Levels:
+        """The same of windows as they are stored: less travels there and back."""
+        return cast(Levels, self._ask("answer", windows))
+
+    def _ask(self, method: str, batch: Any) -> Any:
         died = ""
         for _ in range(MOST_ATTEMPTS):
             worker = self._take()
             try:
-                answer: NDArray[np.float32] = self._cluster.get(worker.predict.remote(images))
+                answer = self._cluster.get(getattr(worker, method).remote(batch))
             except self._cluster.worker_died as error:
                 died = str(error).splitlines()[0]
                 self._replace(worker)

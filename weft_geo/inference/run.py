@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft_geo.errors import RunError
-from weft_geo.inference.backends import Predictor
-from weft_geo.inference.blending import RollingBand
+from weft_geo.inference.backends import Predictor, takes_stored
+from weft_geo.inference.blending import RollingBand, to_levels
 from weft_geo.inference.job import BLEND_BEHIND, READ_AHEAD, STORE_BEHIND, SceneJob
 from weft_geo.inference.journal import Checkpoint, Journal
 from weft_geo.inference.layers import Layers
 from weft_geo.inference.rows import FinishedRows, RowWriter
 from weft_geo.inference.stages import Behind, ahead, several
+from weft_geo.inference.stored_windows import Levels, StoredWindows, extremes
 from weft_geo.inference.strips import Batch, RowEnd, StripReader
 
 Progress = Callable[[str, str, int, int, str], None]
@@ -82,7 +83,7 @@ class Run:
             job.grid,
             block,
             job.bands,
-            job.normalizer,
+            None if takes_stored(self._predictor) else job.normalizer,
             job.batch_size,
             job.aoi,
             job.workers,
@@ -106,12 +107,16 @@ class Run:
         self.skipped = blending.skipped
         self.read_seconds += reader.read_seconds
 
-    def _ask(self, batch: Batch) -> NDArray[np.float32] | None:
-        """What the model says of a batch; None if there is nothing to ask."""
+    def _ask(self, batch: Batch) -> NDArray[np.float32] | Levels | None:
+        """What the model says of a batch, probabilities ``[n, K, h, w]`` or levels; None if there is nothing to ask."""
         if not len(batch.images):
             return None
         began = time.perf_counter()
-        answer = self._predictor(batch.images)
+        answer: NDArray[np.float32] | Levels
+        if takes_stored(self._predictor):
+            answer = self._predictor.answer(StoredWindows(batch.images, batch.valid, self._job.normalizer))
+        else:
+            answer = self._predictor(batch.images)
         with self._clock:
             self.model_seconds += time.perf_counter() - began
         return answer
@@ -120,8 +125,8 @@ class Run:
         self._tell("progress", "predict", self._done, self._job.windows, "")
 
 
-Answer = tuple[tuple[int | RowEnd, ...], NDArray[np.float32] | None]
-"""The steps of a batch, and what the model said of its windows, ``[n, K, h, w]``."""
+Answer = tuple[tuple[int | RowEnd, ...], NDArray[np.float32] | Levels | None]
+"""The steps of a batch, and what the model said of its windows."""
 
 
 class _Blending:
@@ -145,10 +150,14 @@ class _Blending:
         self.skipped = start.skipped
 
     def blend(self, answer: Answer) -> None:
-        steps, probabilities = answer
-        if probabilities is not None:
-            self._check(steps, probabilities)
-        windows: Iterator[NDArray[np.float32]] = iter(() if probabilities is None else probabilities)
+        steps, said = answer
+        windows: Iterator[NDArray[np.uint16]] = iter(())
+        if isinstance(said, Levels):
+            self._check(steps, said.levels.shape, said.least, said.most)
+            windows = iter(said.levels)
+        elif said is not None:
+            self._check(steps, said.shape, *extremes(said))
+            windows = map(to_levels, said)
         for step in steps:
             if not isinstance(step, RowEnd):
                 self._band.add(step, next(windows))
@@ -160,7 +169,13 @@ class _Blending:
             checkpoint = Checkpoint(self._number, self._row, 0, self.skipped, self._band.carry()) if due else None
             self._store.put(_Rows(FinishedRows(levels, step.wanted), checkpoint))
 
-    def _check(self, steps: tuple[int | RowEnd, ...], probabilities: NDArray[np.float32]) -> None:
+    def _check(
+        self,
+        steps: tuple[int | RowEnd, ...],
+        shape: tuple[int, ...],
+        least: NDArray[np.float32],
+        most: NDArray[np.float32],
+    ) -> None:
         """Raises RunError unless the model answered one probability per class and pixel."""
         job, predictor = self._job, self._predictor
         places, row = [], self._row
@@ -171,14 +186,13 @@ class _Blending:
                 places.append((row, step))
         expected = (len(places), len(predictor.contract.classes), *job.grid.shape)
         fault, window = "", 0
-        if probabilities.shape != expected:
-            fault = f"answered {probabilities.shape}, expected {expected} (batch, classes, height, width)"
+        if shape != expected:
+            fault = f"answered {shape}, expected {expected} (batch, classes, height, width)"
         else:
-            low, high = probabilities.min(axis=(1, 2, 3)), probabilities.max(axis=(1, 2, 3))
-            right = (low >= -ROUNDING) & (high <= 1 + ROUNDING)  # false for NaN
+            right = (least >= -ROUNDING) & (most <= 1 + ROUNDING)  # false for NaN
             window = int(right.argmin())
             if not right.all():
-                fault = f"answered {low[window]:.4g} to {high[window]:.4g}, which are no probabilities"
+                fault = f"answered {least[window]:.4g} to {most[window]:.4g}, which are no probabilities"
         if fault:
             row, col = places[window]
             top, left = job.origin[0] + job.grid.rows.starts[row], job.origin[1] + job.grid.cols.starts[col]

@@ -1,4 +1,4 @@
-"""Reads a scene from top to bottom and cuts it into batches of normalised windows.
+"""Reads a scene from top to bottom and cuts it into batches of windows.
 
 Whole rows of blocks are read, so each block is decoded once. Of what was read a band of rows as high as a window is
 kept; for the next row of windows it is shifted up and only the rows not yet seen are added.
@@ -47,17 +47,32 @@ class Batch:
     """Windows in the order of the grid, and the rows of the grid that end among them.
 
     Attributes:
-        images: float32 ``[n, C, h, w]``, as the model wants them; n may be 0.
+        images: ``[n, C, h, w]``; n may be 0. float32 as the model wants them, or as stored.
+        valid: ``[n, h, w]``, of windows as stored; None if all pixels are, or if the images are normalised.
         steps: What comes one after the other: the column of the next window of ``images``, or the end of a row.
     """
 
-    images: NDArray[np.float32]
+    images: NDArray[Any]
+    valid: NDArray[np.bool_] | None
     steps: tuple[int | RowEnd, ...]
 
     @property
     def windows(self) -> int:
         """Windows that are dealt with when this batch is, those that were skipped included."""
         return sum(step.skipped if isinstance(step, RowEnd) else 1 for step in self.steps)
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """What the windows of a batch are cut into; of normalised windows nobody asks what is valid."""
+
+    images: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+    def batch(self, steps: list[int | RowEnd], count: int) -> Batch:
+        """The first ``count`` windows."""
+        valid = self.valid[:count]
+        return Batch(self.images[:count], None if valid.all() else valid, tuple(steps))
 
 
 @dataclass(frozen=True)
@@ -76,10 +91,10 @@ class StripReader:
         grid: The windows over that part.
         block: Its columns to work on.
         bands: 1-based band numbers in the model's order.
-        normalizer: Turns stored values into the model's numbers.
+        normalizer: Turns stored values into the model's numbers; None leaves them as stored.
         batch_size: Windows in a batch, at most.
         aoi: Area outside of which nothing is wanted; its corner is ``origin``.
-        workers: Threads that normalise and cut.
+        workers: Threads that cut and normalise.
 
     Attributes:
         read_seconds: Time spent in reading, so far.
@@ -92,7 +107,7 @@ class StripReader:
         grid: WindowGrid,
         block: ColumnBlock,
         bands: tuple[int, ...],
-        normalizer: Normalizer,
+        normalizer: Normalizer | None,
         batch_size: int,
         aoi: AreaOfInterest | None = None,
         workers: int = 1,
@@ -115,11 +130,10 @@ class StripReader:
         self._pad_cols = reflect_index(grid.cols.inside, grid.cols.window)[None, :]
 
     @staticmethod
-    def bytes_needed(grid: WindowGrid, width: int, bands: int, itemsize: int, batch_size: int, block: int) -> int:
-        """Bytes of the band of rows, of the rows read ahead of it, and of one batch while it is made."""
+    def bytes_needed(grid: WindowGrid, width: int, bands: int, itemsize: int, block: int) -> int:
+        """Bytes of the band of rows, and of the rows read ahead of it."""
         row = width * (bands * itemsize + 2)
-        batch = 4 * batch_size * bands * grid.shape[0] * grid.shape[1]
-        return row * (grid.rows.inside + 3 * min(rows_at_once(block), grid.rows.length)) + batch
+        return row * (grid.rows.inside + 3 * min(rows_at_once(block), grid.rows.length))
 
     def batches(self, first_row: int = 0) -> Generator[Batch]:
         """The windows from row ``first_row`` of the grid on."""
@@ -133,7 +147,7 @@ class StripReader:
             closing(ahead(self._read(grid.rows.starts[first_row]), 1, "read")) as rows,
             ThreadPoolExecutor(self._workers, thread_name_prefix="weft-cut") as threads,
         ):
-            images = self._empty()
+            canvas = self._empty()
             filled, rest = 0, _Rows(self._values[:, :0], self._valid[:0], self._wanted[:0])
             for index in range(first_row, len(grid.rows.starts)):
                 while filled < grid.rows.inside:
@@ -147,26 +161,26 @@ class StripReader:
                     if self._wanted[:, start - block.origin :][:, : grid.cols.inside].any()
                 ]
                 for col in wanted:
-                    cut.append(threads.submit(self._cut, col, images[len(places)]))
+                    cut.append(threads.submit(self._cut, col, canvas, len(places)))
                     places.append(col)
                     steps.append(col)
                     if len(places) == self._batch_size:
                         _wait(cut)
-                        yield Batch(images, tuple(steps))
-                        images, places, steps = self._empty(), [], []
+                        yield canvas.batch(steps, len(places))
+                        canvas, places, steps = self._empty(), [], []
                 _wait(cut)
                 count = grid.rows.finished(index) - grid.rows.starts[index]
                 steps.append(RowEnd(self._wanted[:count, block.owned].copy(), len(starts) - len(wanted)))
                 # Rows of a narrow scene fill a batch together; others end with their own.
                 if not places or len(starts) >= self._batch_size:
-                    yield Batch(images[: len(places)], tuple(steps))
-                    images, places, steps = self._empty() if places else images, [], []
+                    yield canvas.batch(steps, len(places))
+                    canvas, places, steps = self._empty() if places else canvas, [], []
                 filled = grid.rows.inside - count
                 for band in (self._valid, self._wanted):
                     band[:filled] = band[count:]
                 self._values[:, :filled] = self._values[:, count:]
             if steps:
-                yield Batch(images[: len(places)], tuple(steps))
+                yield canvas.batch(steps, len(places))
 
     def _read(self, top: int) -> Generator[_Rows]:
         """The rows of pixels from ``top`` on, in whole rows of blocks."""
@@ -193,18 +207,31 @@ class StripReader:
         self._wanted[filled : filled + count] = rows.wanted[:count]
         return filled + count, _Rows(rows.values[:, count:], rows.valid[count:], rows.wanted[count:])
 
-    def _cut(self, col: int, image: NDArray[np.float32]) -> None:
+    def _cut(self, col: int, canvas: _Canvas, number: int) -> None:
         inside = self._grid.cols.inside
         start = self._grid.cols.starts[col] - self._block.origin
-        part = slice(start, start + inside)
-        if self._grid.shape == (self._grid.rows.inside, inside):
-            self._normalizer(self._values[:, :, part], self._valid[:, part], image)
+        values = self._values[:, :, start : start + inside]
+        valid = self._valid[:, start : start + inside]
+        image, normalize = canvas.images[number], self._normalizer
+        if normalize is None:
+            image[:] = self._padded(values)
+            canvas.valid[number] = self._padded(valid)
+        elif image.shape == values.shape:
+            normalize(values, valid, image)
         else:
-            normal = self._normalizer(self._values[:, :, part], self._valid[:, part])
-            image[:] = normal[:, self._pad_rows, self._pad_cols]
+            image[:] = self._padded(normalize(values, valid))
 
-    def _empty(self) -> NDArray[np.float32]:
-        return np.empty((self._batch_size, len(self._bands), *self._grid.shape), np.float32)
+    def _padded(self, part: NDArray[Any]) -> NDArray[Any]:
+        """The part of a window that lies in the scene, reflected into the rest of it."""
+        if part.shape[-2:] == self._grid.shape:
+            return part
+        return part[..., self._pad_rows, self._pad_cols]
+
+    def _empty(self) -> _Canvas:
+        shape = (self._batch_size, len(self._bands), *self._grid.shape)
+        if self._normalizer is None:
+            return _Canvas(np.empty(shape, self._values.dtype), np.empty((shape[0], *shape[2:]), bool))
+        return _Canvas(np.empty(shape, np.float32), np.empty((0, *shape[2:]), bool))
 
 
 def rows_at_once(block_rows: int) -> int:

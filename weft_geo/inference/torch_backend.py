@@ -1,4 +1,4 @@
-"""Checkpoints run by torch. With ``gpu_lanes`` the only file of this room that may import it."""
+"""Checkpoints run by torch. With ``gpu_lanes`` and ``torch_windows`` the only file of this room that may import it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from weft_geo.errors import InputError, RunError
-from weft_geo.inference.gpu_lanes import GpuLanes
+from weft_geo.inference.gpu_lanes import Ask, GpuLanes
+from weft_geo.inference.stored_windows import Levels, StoredWindows
+from weft_geo.inference.torch_windows import normalize, portable, to_levels
 from weft_geo.models import load_checkpoint
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -23,9 +26,9 @@ class TorchPredictor:
     """A checkpoint that ``weft_geo.models.save_checkpoint`` wrote.
 
     On a GPU two batches are under way: while the model works on one, the other is copied there or back (see
-    ``GpuLanes``). Two things stay on the CPU. Normalising, which the threads that cut windows do beside the model: what
-    it would save, three of the four bytes of a value, takes 0.1 ms a window to copy, and is copied while the model
-    works. And blending, whose sums are of integers on the CPU, the same to the bit for any batch and any device count.
+    ``GpuLanes``). Windows travel as they are stored and are normalised there; their answers are clipped and rounded
+    there and come back as 16-bit levels. What is left of blending, the weighted sum of integers, is the CPU's: so
+    several GPUs can share out the windows of one scene in any order, and the sum is the same to the bit.
 
     Args:
         path: The ``.safetensors`` file, whole (not an adapter without its trunk).
@@ -60,6 +63,7 @@ class TorchPredictor:
         self._model = load_checkpoint(path).to(device).to(memory_format=self._layout).eval()
         self._lanes = GpuLanes(torch.device(device)) if on_gpu else None
         self.concurrency = self._lanes.count if self._lanes else 1
+        self.takes_stored = on_gpu
         self._most = sys.maxsize
         self.contract = self._model.contract
         self.name = self.contract.name or path.stem
@@ -74,27 +78,48 @@ class TorchPredictor:
         Raises:
             RunError: If the GPU's memory does not hold a single window.
         """
-        parts, first = [], 0
-        while first < len(images):
-            part = images[first : first + self._most]
+        (probabilities,) = self._run([images], lambda given: (self._ask(given),))
+        return probabilities
+
+    def answer(self, windows: StoredWindows) -> Levels:
+        """Normalises, calls the model and rounds its answer, all on the device; in halves like a call.
+
+        Raises:
+            RunError: If the GPU's memory does not hold a single window.
+        """
+
+        def ask(values: Tensor, valid: Tensor | None = None) -> tuple[Tensor, ...]:
+            with torch.inference_mode():
+                said = self._ask(normalize(values, valid, windows.normalizer, windows.values.dtype))
+                return to_levels(said), said.amin((1, 2, 3)), said.amax((1, 2, 3))
+
+        batch = [portable(windows.values)] + ([] if windows.valid is None else [windows.valid])
+        levels, least, most = self._run(batch, ask)
+        return Levels(levels.view(np.uint16), least, most)
+
+    def _run(self, batch: list[NDArray[Any]], ask: Ask) -> list[NDArray[Any]]:
+        """What ``ask`` answers to the arrays of a batch, in as many parts as the memory demands."""
+        parts, first, count = [], 0, len(batch[0])
+        while first < count:
+            part = [array[first : first + self._most] for array in batch]
             try:
-                parts.append(self._run(part))
+                parts.append(self._run_whole(part, ask))
             except torch.cuda.OutOfMemoryError as error:
-                if len(part) == 1:
+                if len(part[0]) == 1:
                     raise RunError(
-                        f"the GPU's memory does not hold a window of shape {list(part.shape)}; give a smaller --window"
+                        f"the GPU's memory does not hold a window of shape {list(part[0].shape)}; give a smaller "
+                        "--window"
                     ) from error
-                self._most = min(self._most, len(part) // 2)
+                self._most = min(self._most, len(part[0]) // 2)
                 torch.cuda.empty_cache()
                 continue
-            first += len(part)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            first += len(part[0])
+        return parts[0] if len(parts) == 1 else [np.concatenate(answers) for answers in zip(*parts, strict=True)]
 
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run_whole(self, batch: list[NDArray[Any]], ask: Ask) -> list[NDArray[Any]]:
         if self._lanes:
-            return self._lanes.run(images, self._ask)
-        answer: NDArray[np.float32] = self._ask(torch.from_numpy(images)).numpy()
-        return answer
+            return self._lanes.run(batch, ask)
+        return [answer.numpy() for answer in ask(*map(torch.from_numpy, batch))]
 
     def _ask(self, images: Tensor) -> Tensor:
         """[B, C, H, W] on the device → float32 [B, K, H, W] there."""
