@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from weft_geo.errors import InputError, PartialRunError, RunError
+from weft_geo.errors import InputError, OutputBusyError, PartialRunError, RunError
 from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.fleet import run_fleet
+from weft_geo.inference.journal import journal_folder
 from weft_geo.inference.ledger import Ledger, SceneTask, check_outputs
 from weft_geo.inference.ray_model import model_on_ray
 
@@ -45,8 +46,9 @@ class Jobs:
         check_outputs(self.jobs, Ledger(self.ledger) if self.ledger else None, overwrite)
 
 
-def as_one_scene(tiles: Sequence[str], output: Path) -> tuple[str]:
-    """Write the mosaic of some tiles beside the output; it stays where a run is stopped, which can go on then.
+@contextmanager
+def as_one_scene(tiles: Sequence[str], output: Path) -> Iterator[tuple[str]]:
+    """Write the mosaic of some tiles beside the output; it stays where a run is stopped that can go on.
 
     Raises:
         InputError: The tiles do not fit each other, or the output is no file.
@@ -55,7 +57,16 @@ def as_one_scene(tiles: Sequence[str], output: Path) -> tuple[str]:
         raise InputError(f"a mosaic is one scene; give a file with -o ({' '.join(VECTOR_SUFFIXES)}), not {output}")
     if not output.parent.is_dir():
         raise InputError(f"the folder {output.parent} does not exist, so {output.name} cannot be written there")
-    return (str(write_mosaic(tiles, output.with_name(f".{output.stem}.mosaic.vrt"))),)
+    mosaic = write_mosaic(tiles, output.with_name(f".{output.stem}.mosaic.vrt"))
+    in_use = False
+    try:
+        yield (str(mosaic),)
+    except OutputBusyError:
+        in_use = True
+        raise
+    finally:
+        if not in_use and not journal_folder(output).exists():
+            mosaic.unlink(missing_ok=True)
 
 
 def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probability: Path | None) -> Jobs:

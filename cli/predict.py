@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,22 +111,15 @@ def predict(
 
     from .jobs import as_one_scene, plan_jobs, run_jobs
 
-    if mosaic:
-        scenes = as_one_scene(scenes, output)
-    jobs = plan_jobs(scenes, output, mask, probability)
-    if not dry_run:
-        jobs.check(overwrite)
     began = time.perf_counter()
     load = partial(load_predictor, model, device, precision)
-    if dry_run:
-        predictor = load()
-        _print_plans(console, scenes, predictor, mask is not None, probability is not None, options)
-        if mosaic:
-            Path(scenes[0]).unlink()
-        return
-    found = run_jobs(jobs, load, console, engine, overwrite, options)
-    if mosaic:
-        Path(scenes[0]).unlink()
+    with as_one_scene(scenes, output) if mosaic else nullcontext(scenes) as several:
+        jobs = plan_jobs(several, output, mask, probability)
+        if dry_run:
+            _print_plans(console, several, load(), mask is not None, probability is not None, options)
+            return
+        jobs.check(overwrite)
+        found = run_jobs(jobs, load, console, engine, overwrite, options)
     console.note(f"{found} objects → {output} ({time.perf_counter() - began:.1f} s)")
 
 

@@ -157,6 +157,12 @@ def test_tiles_as_one_scene(run, scene, model, tmp_path):
         assert mask.width == one.width + two.width
     assert not list(tmp_path.glob(".*"))
     assert "give a file with -o" in predict(run, left, right, "--mosaic", "-o", "out", model=model, code=2).stderr
+    content = right.read_bytes()
+    right.write_bytes(content[: len(content) // 2])
+    said = predict(run, left, right, "--mosaic", "-o", "again.gpkg", model=model, code=1).stderr
+    assert "right.tif, band 1: IReadBlock failed" in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_averaging_and_limits_of_memory(run, scene, model, tmp_path):

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp
 
-from weft_geo.errors import InputError, RasterError
+from weft_geo.errors import InputError, RasterError, RunError
 from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.geo.raster import open_raster
 
@@ -98,3 +99,22 @@ def test_a_mosaic_is_written_anew_only_if_a_tile_has_changed(make_raster: MakeRa
     assert write_mosaic([tile], tmp_path / "m.vrt").stat().st_mtime_ns == before
     make_raster(7)
     assert write_mosaic([tile], tmp_path / "m.vrt").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("threads", [None, "1", "4"])
+def test_a_damaged_tile_is_not_read_as_black(make_raster: MakeRaster, tmp_path: Path, threads: str | None) -> None:
+    """GDAL would, where it reads tiles in threads, which it does from a million pixels on."""
+    values = np.random.default_rng(0).integers(1, 256, (1, 1024, 1024))
+    left = make_raster(values, name="left.tif", tiled=True, compress="deflate")
+    place = UTM @ Affine.translation(1024, 0)
+    right = make_raster(values, name="right.tif", transform=place, tiled=True, compress="deflate")
+    content = bytearray(right.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 5000] = bytes(5000)
+    right.write_bytes(content)
+    settings = {} if threads is None else {"GDAL_NUM_THREADS": threads}
+    with (
+        rasterio.Env(**settings),
+        open_raster(write_mosaic([left, right], tmp_path / "both.vrt")) as raster,
+        pytest.raises(RunError, match=r"both\.vrt cannot be read in rows 0 to 1023: right\.tif, band 1: IReadBlock"),
+    ):
+        raster.read((1,), 0, 0, 1024, 2048)

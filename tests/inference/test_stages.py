@@ -3,13 +3,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+from rasterio.env import get_gdal_config
 
 from weft_geo.errors import RunError
 from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.raster import Raster
 from weft_geo.inference import CallablePredictor, predict_scene
 from weft_geo.inference.stages import several
 
@@ -74,3 +77,26 @@ def test_the_first_error_ends_the_run(make_raster: MakeRaster, tmp_path: Path, c
         predict_scene(make_raster(height=300, width=300), predictor, mask=tmp_path / "m.tif", batch_size=1)
     assert len(calls) <= concurrency + 1
     assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
+def test_a_scene_is_read_with_the_settings_of_the_calling_thread(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Credentials, for instance; rasterio keeps what is set outside of the main thread to the thread that set it."""
+    read, seen = Raster.read, set()
+
+    def listen(raster: Raster, *arguments: Any) -> Any:
+        seen.add((threading.current_thread().name[:9], get_gdal_config("GDAL_HTTP_HEADERS")))
+        return read(raster, *arguments)
+
+    monkeypatch.setattr(Raster, "read", listen)
+    scene = make_raster()
+
+    def predict() -> None:
+        with rasterio.Env(GDAL_HTTP_HEADERS="Token: 1"):
+            predict_scene(scene, CallablePredictor(lambda images: images[:, :1] * 0, CONTRACT), tmp_path / "o.gpkg")
+
+    caller = threading.Thread(target=predict)
+    caller.start()
+    caller.join()
+    assert seen == {("weft-read", "Token: 1")}

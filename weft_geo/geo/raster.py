@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import rasterio
@@ -23,6 +23,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from weft_geo.errors import RasterError, RunError
+from weft_geo.geo.gdal_settings import CAREFUL_OPTIONS
 from weft_geo.geo.ground import Resampling, parse_crs
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.remote import NETWORK_OPTIONS, is_remote, patiently
@@ -221,9 +222,20 @@ class Raster:
             raise self._unreadable(window, error) from error
         return mask
 
+    def _in_one_thread(self, window: Window) -> Exception | None:
+        """What GDAL says of a window that it decodes in one thread: of a mosaic, which tile it cannot read."""
+        if self.info.driver == "VRT":
+            try:
+                with rasterio.Env(GDAL_NUM_THREADS="1"), rasterio.open(self.info.path) as again:
+                    again.read(window=window)
+            except RasterioError as error:
+                return cast(Exception, error)
+        return None
+
     def _unreadable(self, window: Window, error: Exception) -> RunError:
         first, last = window.row_off, window.row_off + window.height - 1
-        cause = error.__cause__ or error
+        error = self._in_one_thread(window) or error
+        cause = str(error.__cause__ or error).rstrip(".")
         return RunError(
             f"{self.info.name} cannot be read in rows {first} to {last}: {cause}. The file may be damaged or cut short"
         )
@@ -246,8 +258,8 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            network = rasterio.Env(**NETWORK_OPTIONS) if is_remote(str(path)) else nullcontext()
-            stack.enter_context(network)
+            network = NETWORK_OPTIONS if is_remote(str(path)) else {}
+            stack.enter_context(rasterio.Env(**CAREFUL_OPTIONS, **network))
             dataset = stack.enter_context(patiently(lambda: rasterio.open(path), str(path)))
     except RasterioIOError as error:
         raise _not_opened(path, error) from error
@@ -266,7 +278,7 @@ def _not_opened(path: str | Path, error: Exception) -> RasterError:
     remote = str(path).startswith("/vsi") or "://" in str(path)
     if not remote and not local.exists():
         beside = sorted(
-            item.name for item in local.parent.glob("*") if item.suffix.lower() in (".tif", ".tiff", ".vrt")
+            item.name for item in local.parent.glob("[!.]*") if item.suffix.lower() in (".tif", ".tiff", ".vrt")
         )
         there = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
         return RasterError(f"{path} does not exist{there}")

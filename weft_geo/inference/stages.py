@@ -18,15 +18,17 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def ahead(items: Generator[Item], count: int, name: str) -> Generator[Item]:
+def ahead(items: Generator[Item], count: int, name: str, begin: Callable[[], None] | None = None) -> Generator[Item]:
     """Makes items in one background thread, at most ``count`` of them before they are asked for.
+
+    ``begin`` is called there first.
 
     Order is kept. An error surfaces where its item would have. Closing the iterator waits for the item under way, and
     closes ``items``.
     """
     end: Any = object()
     try:
-        with ThreadPoolExecutor(1, thread_name_prefix=f"weft-{name}") as thread:
+        with ThreadPoolExecutor(1, thread_name_prefix=f"weft-{name}", initializer=begin) as thread:
             waiting = deque(thread.submit(next, items, end) for _ in range(count))
             try:
                 while (item := waiting.popleft().result()) is not end:

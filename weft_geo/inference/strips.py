@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft_geo.geo.aoi import AreaOfInterest
+from weft_geo.geo.gdal_settings import hand_over_settings
 from weft_geo.geo.normalize import Normalizer
 from weft_geo.geo.raster import Raster
 from weft_geo.geo.windows import WindowGrid, reflect_index
@@ -122,6 +123,7 @@ class StripReader:
         self._batch_size = batch_size
         self._aoi = aoi
         self._workers = workers
+        self._begin_reading = hand_over_settings()
         shape = (grid.rows.inside, block.width)
         self._values: NDArray[Any] = np.zeros((len(bands), *shape), raster.info.dtype)
         self._valid = np.zeros(shape, bool)
@@ -144,7 +146,7 @@ class StripReader:
         steps: list[int | RowEnd] = []
         cut: list[Any] = []  # the futures of the windows of a row, where it is cut before its rows are shifted away
         with (
-            closing(ahead(self._read(grid.rows.starts[first_row]), 1, "read")) as rows,
+            closing(ahead(self._read(grid.rows.starts[first_row]), 1, "read", self._begin_reading)) as rows,
             ThreadPoolExecutor(self._workers, thread_name_prefix="weft-cut") as threads,
         ):
             canvas = self._empty()
