@@ -6,6 +6,7 @@ Opens whatever GDAL opens: local files, VRTs, ``https://``, ``s3://``, ``/vsizip
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ from weft_geo.errors import RasterError, RunError
 from weft_geo.geo.gdal_settings import CAREFUL_OPTIONS
 from weft_geo.geo.ground import Resampling, parse_crs
 from weft_geo.geo.raster_info import RasterInfo
-from weft_geo.geo.remote import NETWORK_OPTIONS, is_remote, patiently
+from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, is_remote, patiently
 
 
 class Raster:
@@ -236,9 +237,10 @@ class Raster:
         first, last = window.row_off, window.row_off + window.height - 1
         error = self._in_one_thread(window) or error
         cause = str(error.__cause__ or error).rstrip(".")
-        return RunError(
-            f"{self.info.name} cannot be read in rows {first} to {last}: {cause}. The file may be damaged or cut short"
-        )
+        hint = "The file may be damaged or cut short"
+        if is_remote(self.info.path):
+            hint = f"It was tried {len(WAITS) + 1} times; the server or the network may be down, or the file cut short"
+        return RunError(f"{self.info.name} cannot be read in rows {first} to {last}: {cause}. {hint}")
 
 
 @contextmanager
@@ -273,6 +275,12 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
         yield Raster(dataset, RasterInfo.of(dataset, str(path), override or dataset.crs))
 
 
+def _in_zip(archive: Path, names: list[str]) -> list[str]:
+    """How GDAL calls the files of an archive, rasters first if their names tell."""
+    rasters = [name for name in names if name.lower().endswith((".tif", ".tiff", ".jp2", ".vrt", ".img"))]
+    return [f"/vsizip/{archive.absolute()}/{name}" for name in rasters or names]
+
+
 def _not_opened(path: str | Path, error: Exception) -> RasterError:
     local = Path(path)
     remote = str(path).startswith("/vsi") or "://" in str(path)
@@ -284,4 +292,8 @@ def _not_opened(path: str | Path, error: Exception) -> RasterError:
         return RasterError(f"{path} does not exist{there}")
     if local.is_dir():
         return RasterError(f"{path} is a folder, not a raster; give the file inside it")
+    if zipfile.is_zipfile(local):
+        with zipfile.ZipFile(local) as archive:
+            inside = [name for name in archive.namelist() if not name.endswith("/")]
+        return RasterError(f"{path} is an archive; give the raster in it: {' or '.join(_in_zip(local, inside)[:3])}")
     return RasterError(f"{path} cannot be opened as a raster: {error}")
