@@ -1,6 +1,6 @@
 """What the engine adds: to a plain read of the scene, and to the model alone on the same windows.
 
-    python benchmarks/engine_overhead.py [--size 4096] [--rounds 5] [--model embedded] [--model-rounds 1]
+    python benchmarks/engine_overhead.py [--size 4096 | --scene FILE] [--rounds 5] [--model embedded] [--model-rounds 1]
 
 With a trivial predictor (a threshold of one band), ``predict_scene`` runs beside rasterio reading the same file in rows
 of blocks. With a real model it runs beside the model called on the same batches of windows, already cut and
@@ -124,13 +124,14 @@ def beside_the_model(scene: Path, folder: Path, model: str, rounds: int) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument("--scene", type=Path, help="in place of one that is made")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--model-rounds", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        scene = write_scene(folder / "scene.tif", arguments.size, arguments.size)
+        scene = arguments.scene or write_scene(folder / "scene.tif", arguments.size, arguments.size)
         if arguments.rounds:
             beside_a_read(scene, folder, arguments.rounds)
         if arguments.model_rounds:

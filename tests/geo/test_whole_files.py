@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from weft_geo.geo.whole_files import move_into_place, written_whole
+from weft_geo.geo.whole_files import beginning_with, move_into_place, written_whole
 
 
 def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
@@ -56,3 +56,20 @@ def test_the_contents_reach_the_disk_before_the_name_and_the_name_before_the_end
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append((Path(f"/proc/self/fd/{fd}").readlink(), place.exists())))
     move_into_place(made, place)
     assert synced == [(made, False), (tmp_path, True)]
+
+
+def test_names_are_taken_as_they_are(tmp_path: Path) -> None:
+    for name in (".a[1]*.part", ".a1.part", ".b"):
+        (tmp_path / name).touch()
+    assert [item.name for item in beginning_with(".a[1]", tmp_path)] == [".a[1]*.part"]
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    link, real = tmp_path / "link.json", tmp_path / "far" / "real.json"
+    link.symlink_to(real)
+    with written_whole(link) as beside:
+        assert beside.parent == real.parent
+        beside.write_text("new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"

@@ -282,12 +282,37 @@ def test_a_shapefile_takes_its_stale_parts_along(tmp_path):
 
 
 def test_names_that_cannot_be_written(tmp_path):
-    for name, told in (("o.kml", r"\.gpkg"), ("o", r"\.gpkg"), ("missing/o.gpkg", "does not exist")):
+    wrong = {"o.kml": r"\.gpkg", "o": r"\.gpkg", "missing/o.gpkg": "does not exist", "a\nb.gpkg": "line break or a tab"}
+    for name, told in wrong.items():
         with pytest.raises(InputError, match=told):
             ObjectStream(tmp_path / name, width=8, height=8, transform=TRANSFORM, crs=CRS)
     (tmp_path / "folder.gpkg").mkdir()
     with pytest.raises(InputError, match="folder"):
         ObjectStream(tmp_path / "folder.gpkg", width=8, height=8, transform=TRANSFORM, crs=CRS, overwrite=True)
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".GPKG", ".SHP"])
+@pytest.mark.parametrize("name", ["semi;colon", "a.b", "brack[1]", "q?u#o%20te'", "objects", "日本 été"])
+def test_any_other_name_can(name, suffix, tmp_path):
+    path = tmp_path / f"{name}{suffix}"
+    count = write(path)
+    for item in list(tmp_path.iterdir()):
+        assert item.name.startswith(name)
+        item.rename(tmp_path / item.name.replace(name, "plain"))  # readers have troubles of their own
+    assert len(read(tmp_path / f"plain{suffix}")) == count
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_where_the_output_is_a_link_the_file_it_leads_to_is_written(suffix, tmp_path):
+    link, real = tmp_path / f"link{suffix}", tmp_path / "far" / f"real{suffix}"
+    real.parent.mkdir()
+    link.symlink_to(real)
+    count = write(link)
+    assert link.is_symlink()
+    assert [item.name for item in tmp_path.iterdir() if item.is_file()] == [link.name]
+    assert len(read(real)) == count
+    with pytest.raises(OutputExistsError):
+        write(link)
 
 
 ENGINEERING = 'ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'

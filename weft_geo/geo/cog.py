@@ -24,7 +24,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
 from weft_geo.geo import copy_as_cog
-from weft_geo.geo.whole_files import move_into_place
+from weft_geo.geo.whole_files import beginning_with, check_name, move_into_place
 
 BLOCK = 512
 """Side of a tile in pixels."""
@@ -41,8 +41,9 @@ def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | Non
 
     Raises:
         OutputExistsError: If it is there and may not be overwritten.
-        InputError: If its folder is missing or its suffix is not one of ``suffixes``.
+        InputError: If its name cannot be, its folder is missing or its suffix is not one of ``suffixes``.
     """
+    check_name(path)
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"{path} must end in {' or '.join(suffixes)}")
     if not path.parent.is_dir():
@@ -223,7 +224,7 @@ class CogWriter:
         if self._dataset is not None:
             self._dataset.close()
             self._dataset = None
-        for leftover in self.path.parent.glob(f"{self._token}.*"):
+        for leftover in beginning_with(f"{self._token}.", self.path.parent):
             leftover.unlink(missing_ok=True)
 
 

@@ -6,15 +6,40 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+
+from weft_geo.errors import InputError
 
 UNKNOWN_REQUEST = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """What file systems say that cannot be asked to write a file through, some network folders among them."""
 
 
+def place_of(path: str | os.PathLike[str]) -> Path:
+    """Where an output will lie: where its path is a symbolic link, in the place of the file that this leads to."""
+    place = Path(path)
+    return Path(os.path.realpath(place)) if place.is_symlink() else place
+
+
+def check_name(path: Path) -> None:
+    """Refuses what libraries would leave out of a name without a word.
+
+    Raises:
+        InputError: The path has a line break, a tab or the like.
+    """
+    if any(ord(letter) < ord(" ") for letter in str(path)):
+        raise InputError(f"{str(path)!r} has a line break or a tab in it; give another name")
+
+
+def beginning_with(start: str, folder: Path) -> list[Path]:
+    """Files and folders in a folder whose names begin so, whatever letters those are."""
+    return list(folder.glob(f"{escape(start)}*"))
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A path beside the file, to write to; it takes the file's place at once when the block ends without an error."""
+    path = place_of(path)
     beside = path.with_name(f".{path.name}.part")
     try:
         yield beside

@@ -27,7 +27,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from weft_geo.errors import RunError
-from weft_geo.geo.whole_files import written_whole
+from weft_geo.geo.whole_files import place_of, written_whole
 from weft_geo.inference.rows import CODEC, FinishedRows, RowWriter, cannot_write, read_rows
 
 CHECKPOINT_SHARE = 0.02
@@ -173,6 +173,7 @@ class Journal:
 
 def journal_folder(output: Path) -> Path:
     """Where the journal of an output lies."""
+    output = place_of(output)
     return output.with_name(f".{output.name}.journal")
 
 

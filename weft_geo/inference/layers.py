@@ -15,6 +15,7 @@ import numpy as np
 
 from weft_geo.errors import InputError
 from weft_geo.geo.cog import CogWriter, check_output
+from weft_geo.geo.whole_files import beginning_with, place_of
 from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.interrupts import stoppably
 from weft_geo.inference.job import SceneJob
@@ -54,7 +55,7 @@ class Outputs:
             InputError: If none is wanted, two are the same file, one is the scene itself, or one cannot be written.
         """
         given = {"objects": objects, "mask": mask, "probability": probability}
-        paths = {name: Path(path) for name, path in given.items() if path is not None}
+        paths = {name: place_of(path) for name, path in given.items() if path is not None}
         if not paths:
             raise InputError("nothing is to be written; give at least one of objects, mask and probability")
         # A run that was stopped while it put its outputs in place has left some; they are its own.
@@ -76,8 +77,9 @@ class Outputs:
     def clear_away(self) -> None:
         """Removes what a killed run has left beside the outputs. Only for who holds their locks."""
         for path in self.paths:
-            for leftover in path.parent.glob(f".{path.name}.*.part"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            for leftover in beginning_with(f".{path.name}.", path.parent):
+                if leftover.suffix == ".part":
+                    shutil.rmtree(leftover, ignore_errors=True)
 
 
 class Layers:

@@ -29,7 +29,7 @@ import pyproj
 import shapely
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
-from weft_geo.geo.whole_files import move_into_place
+from weft_geo.geo.whole_files import beginning_with, check_name, move_into_place, place_of
 from weft_geo.vector.style import add_style
 
 LAYER = "objects"
@@ -74,7 +74,8 @@ class LayerFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        self.path = Path(path)
+        self.path = place_of(path)
+        check_name(self.path)
         self.suffix = self.path.suffix.lower()
         if self.suffix not in DRIVERS:
             raise InputError(f"{self.path.name} has no known vector format; known suffixes: {', '.join(DRIVERS)}")
@@ -89,8 +90,8 @@ class LayerFile:
 
     def open(self) -> None:
         """Make the scratch folder, and clear away those of runs that were killed."""
-        for old in self.path.parent.glob(f".{self.path.name}.*.part"):
-            if not _is_running(old.name.rsplit(".", 2)[-2]) or old == self.scratch:
+        for old in beginning_with(f".{self.path.name}.", self.path.parent):
+            if old.suffix == ".part" and (not _is_running(old.name.rsplit(".", 2)[-2]) or old == self.scratch):
                 shutil.rmtree(old, ignore_errors=True)
         try:
             self._made.mkdir(parents=True)
@@ -119,7 +120,7 @@ class LayerFile:
         Raises:
             RunError: the driver failed.
         """
-        target = self._made / self.path.name
+        target = self._made / f"{LAYER}{self.suffix}"  # some names mean other things to a driver
         schema = SCHEMA
         if self.suffix == ".geojson":
             batches, crs = _to_rfc7946(batches, crs), None if crs is None else pyproj.CRS.from_epsg(4326)
@@ -143,7 +144,7 @@ class LayerFile:
             full = shutil.disk_usage(self.path.parent).free < LEAST_ROOM_BYTES  # drivers give the oddest reasons for it
             raise RunError(f"{self.path} could not be written: {'the disk is full' if full else error}") from error
         if provenance is not None and self.suffix in (".fgb", ".geojson", ".shp"):
-            beside = self._made / f"{self.path.name}.json"
+            beside = self._made / f"{target.name}.json"
             beside.write_text(json.dumps(provenance, indent=2, default=str) + "\n", encoding="utf-8")
 
     def _write_arrow(
@@ -173,7 +174,7 @@ class LayerFile:
             pyogrio.write_arrow(
                 reader,
                 target,
-                layer=self.path.stem if self.suffix == ".shp" else LAYER,
+                layer=LAYER,
                 driver=DRIVERS[self.suffix],
                 geometry_name="geometry",
                 geometry_type=kind,
@@ -187,20 +188,26 @@ class LayerFile:
         Raises:
             RunError: the disk does not take it.
         """
-        made = sorted(self._made.iterdir())
-        kept = {item.name for item in made}
+        made = {self._final_name(item.name): item for item in sorted(self._made.iterdir())}
         for suffix in COMPANIONS.get(self.suffix, ()):
             stale = self.path.with_suffix(suffix)
-            if stale.name not in kept:
+            if stale.name not in made:
                 stale.unlink(missing_ok=True)
         # The file that carries the output's name comes last: while it is not there, nothing claims to be finished.
-        for item in sorted(made, key=lambda item: item.name == self.path.name):
+        for name, item in sorted(made.items(), key=lambda pair: pair[0] == self.path.name):
             if item.is_file():
                 try:
-                    move_into_place(item, self.path.parent / item.name)
+                    move_into_place(item, self.path.parent / name)
                 except OSError as error:
                     raise RunError(f"{self.path} could not be written: {error}") from error
         self.discard()
+
+    def _final_name(self, made: str) -> str:
+        """What a file that was written is called in its place."""
+        main = f"{LAYER}{self.suffix}"
+        if made.startswith(main):
+            return self.path.name + made.removeprefix(main)
+        return self.path.stem + made.removeprefix(LAYER)
 
 
 def _is_running(pid: str) -> bool:
