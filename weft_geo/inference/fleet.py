@@ -1,17 +1,18 @@
-"""Many scenes: one after the other here, or at the same time on a Ray cluster, by the same function a scene.
+"""Many scenes: here, or on a Ray cluster, by the same function a scene.
 
 A scene that fails does not stop the others, and a second run does only what is missing: see ``ledger``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import InputError
 from weft_geo.inference.backends import Predictor
-from weft_geo.inference.ledger import Entry, Ledger, SceneTask, choose_missing, describe_run, run_scene
+from weft_geo.inference.ledger import Entry, Ledger, SceneTask
+from weft_geo.inference.local_engine import run_here
 from weft_geo.inference.ray_engine import run_on_ray
 from weft_geo.inference.run import Progress
 
@@ -38,7 +39,7 @@ def run_fleet(
         options: Further arguments of ``predict_scene``.
         engine: ``local``, or ``ray`` (needs the ray extra): the cluster at ``RAY_ADDRESS``, or this machine.
         overwrite: Run every scene, and replace outputs that are there.
-        progress: Is told of windows (``local``) or of scenes (``ray``).
+        progress: Is told of scenes; of windows where they are run one after the other, see ``run_here``.
         on_entry: Is told of every scene that was run, as it ends.
 
     Returns:
@@ -59,22 +60,13 @@ def run_fleet(
     if engine == "ray":
         results = run_on_ray(tasks, make_predictor, options, book, overwrite, progress)
     else:
-        results = _run_here(tasks, make_predictor(), options, book, overwrite, progress)
-    for entry in results:
-        book.add(entry, tasks)
-        if on_entry is not None:
-            on_entry(entry)
+        results = run_here(tasks, make_predictor(), options, book, overwrite, progress)
+    try:
+        for entry in results:
+            book.add(entry, tasks)
+            if on_entry is not None:
+                on_entry(entry)
+    finally:
+        results.close()
+        book.save(tasks)
     return [book.entry(task) for task in tasks]
-
-
-def _run_here(
-    tasks: Sequence[SceneTask],
-    predictor: Predictor,
-    options: dict[str, Any],
-    book: Ledger,
-    overwrite: bool,
-    progress: Progress | None,
-) -> Iterator[Entry]:
-    run = describe_run(predictor.sha256 or predictor.name, options)
-    for task in choose_missing(tasks, book, run, overwrite):
-        yield run_scene(task, predictor, options, progress)

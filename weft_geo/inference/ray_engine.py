@@ -7,7 +7,7 @@ journal beside the scene's output lets that one go on where the dead one was, if
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from weft_geo.inference.backends import Predictor
@@ -23,7 +23,7 @@ def run_on_ray(
     book: Ledger,
     overwrite: bool,
     progress: Progress | None,
-) -> Iterator[Entry]:
+) -> Generator[Entry]:
     """Runs scenes on as many workers as the cluster has room for; entries come as scenes end.
 
     For the arguments see ``run_fleet``. A worker takes a GPU where the cluster has any, else ``options["workers"]``
@@ -45,7 +45,7 @@ def _run(
     book: Ledger,
     overwrite: bool,
     progress: Progress | None,
-) -> Iterator[Entry]:
+) -> Generator[Entry]:
     first = cluster.start()
     model = cluster.get(first.facts.remote())
     run = describe_run(model.sha256 or model.name, options)
@@ -53,6 +53,8 @@ def _run(
     idle = [first, *(cluster.start() for _ in range(min(cluster.size, len(waiting)) - 1))]
     under_way: dict[Any, tuple[Any, SceneTask, int]] = {}
     done, total = 0, len(waiting)
+    tell = progress or (lambda *_: None)
+    tell("start", "scenes", 0, total, f"{total} scenes")
     while waiting or under_way:
         while waiting and idle:
             task, attempt = waiting.popleft()
@@ -72,6 +74,5 @@ def _run(
         else:
             idle.append(worker)
         done += 1
-        if progress is not None:
-            progress("progress", "scenes", done, total, task.scene)
+        tell("progress", "scenes", done, total, task.scene)
         yield entry

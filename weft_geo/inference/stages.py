@@ -42,18 +42,24 @@ def ahead(items: Generator[Item], count: int, name: str, begin: Callable[[], Non
 
 
 def several(
-    work: Callable[[Item], Answer], items: Iterable[Item], count: int, name: str
+    work: Callable[[Item], Answer],
+    items: Iterable[Item],
+    count: int,
+    name: str,
+    begin: Callable[[], None] | None = None,
+    abandon: Callable[[], None] | None = None,
 ) -> Generator[tuple[Item, Answer]]:
     """Calls a function on items, on ``count`` of them at the same time, and gives each with its answer in their order.
 
     A lone one is called in the caller's thread. Of more, one is always waiting, so that no thread has to. An error
-    surfaces where its answer would have. Closing the iterator drops what waits and lets what is under way end.
+    surfaces where its answer would have. Closing the iterator drops what waits and lets what is under way end;
+    ``abandon`` is called then, and may tell it to. ``begin`` is called first in every thread.
     """
     if count == 1:
         for item in items:
             yield item, work(item)
         return
-    with ThreadPoolExecutor(count, thread_name_prefix=f"weft-{name}") as threads:
+    with ThreadPoolExecutor(count, thread_name_prefix=f"weft-{name}", initializer=begin) as threads:
         waiting: deque[tuple[Item, Future[Answer]]] = deque()
         try:
             for item in items:
@@ -67,6 +73,8 @@ def several(
         finally:
             for _, future in waiting:
                 future.cancel()
+            if waiting and abandon is not None:
+                abandon()
 
 
 class Behind(Generic[Item]):
