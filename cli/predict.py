@@ -61,7 +61,11 @@ from .progress import Console
     show_default=True,
     help="Average over mirrored (4 runs of the model) or also turned (8) windows.",
 )
-@click.option("--max-memory", metavar="4GB", help="Stay within it.  [default: half of what is free for buffers]")
+@click.option(
+    "--max-memory",
+    metavar="4GB",
+    help="Stay within it; small scenes are then run one at a time.  [default: half of what is free for buffers]",
+)
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Threads beside the model's.  [default: chosen]"
 )

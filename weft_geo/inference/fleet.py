@@ -36,7 +36,7 @@ def run_fleet(
         tasks: The scenes; their outputs differ, and the folders exist.
         make_predictor: Makes the model, once for each process that runs scenes. Must be picklable for Ray.
         ledger: Where to note how each scene went; what it says of an earlier run is heeded.
-        options: Further arguments of ``predict_scene``.
+        options: Further arguments of ``predict_scene``; with ``max_memory`` scenes are run one at a time.
         engine: ``local``, or ``ray`` (needs the ray extra): the cluster at ``RAY_ADDRESS``, or this machine.
         overwrite: Run every scene, and replace outputs that are there.
         progress: Is told of scenes; of windows where they are run one after the other, see ``run_here``.
