@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.env import get_gdal_config
 
 from weft_geo.errors import ContractError, CrsError, InputError
 from weft_geo.geo.memory import parse_memory
+from weft_geo.geo.raster import Raster
 from weft_geo.inference import CallablePredictor, estimate, plan_scene, predict_scene
 from weft_geo.inference import plan as plan_module
 
@@ -114,3 +116,26 @@ def test_amounts_of_memory(text: str | int, size: int) -> None:
 def test_amounts_that_are_none(text: str) -> None:
     with pytest.raises(InputError, match="memory must be an amount such as 4GB"):
         parse_memory(text)
+
+
+def test_what_tells_the_range_of_a_scene_does_not_fill_gdals_cache(
+    make_raster: MakeRaster, oracle: Oracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself GDAL takes 5 % of the machine's memory, which then counts as the model's."""
+    allowed: list[int] = []
+    measure, read = plan_module.measure_normalizer, Raster.read
+
+    def listen(source: Raster, *arguments: Any) -> Any:
+        allowed.append(int(get_gdal_config("GDAL_CACHEMAX")))
+        return measure(source, *arguments)
+
+    def listen_too(raster: Raster, *arguments: Any) -> Any:
+        allowed.append(int(get_gdal_config("GDAL_CACHEMAX")))
+        return read(raster, *arguments)
+
+    monkeypatch.setattr(plan_module, "measure_normalizer", listen)
+    monkeypatch.setattr(Raster, "read", listen_too)
+    scene = make_raster(height=64, width=60_000, tiled=True, blockxsize=512, blockysize=512)
+    predict_scene(scene, oracle(scale="scene"), mask=tmp_path / "m.tif")
+    assert set(allowed[1:]) == {plan_module.LEAST_CACHE_BYTES}
+    assert allowed[0] == 2 * 512 * 60_000 * 3

@@ -225,7 +225,7 @@ class Raster:
 
     def _in_one_thread(self, window: Window) -> Exception | None:
         """What GDAL says of a window that it decodes in one thread: of a mosaic, which tile it cannot read."""
-        if self.info.driver == "VRT":
+        if self.info.driver == "VRT" and not isinstance(self._dataset, WarpedVRT):
             try:
                 with rasterio.Env(GDAL_NUM_THREADS="1"), rasterio.open(self.info.path) as again:
                     again.read(window=window)

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import rasterio
 from rasterio.crs import CRS
 
 from weft_geo.geo.aoi import Box
@@ -155,7 +154,6 @@ def predict_scene(
             workers=workers,
             wanted=(objects is not None, mask is not None, probability is not None),
         ) as job,
-        rasterio.Env(GDAL_CACHEMAX=job.cache_bytes),
     ):
         outputs.clear_away()
         journal = Journal(outputs.paths[0], _identity(str(scene), predictor, job), resume)

@@ -17,6 +17,7 @@ from weft_geo.geo.aoi import Box, read_aoi
 from weft_geo.geo.ground import choose_resampling, crs_name, describe_pixel
 from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
+from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.windows import WindowGrid
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.columns import split_columns
@@ -27,6 +28,7 @@ from weft_geo.inference.strips import MOST_ROWS
 
 LEAST_CACHE_BYTES = 32 << 20
 """GDAL's block cache where every block is read whole and once."""
+MOST_CACHE_BYTES = 1 << 30
 
 Bands = str | tuple[int, ...] | list[int]
 
@@ -103,8 +105,13 @@ def open_job(
         chosen, band_notes = select_bands(info, contract.bands, bands)
         notes += band_notes
         change = choose_resampling(pixel, gsd, contract.gsd_m)
-        normalizer = measure_normalizer(source, chosen, contract)
-        with source.resampled(change) if change else _as_it_is(source) as raster:
+        with rasterio.Env(GDAL_CACHEMAX=_cache_of_two_rows(info)):  # a decimated read comes back to every block
+            normalizer = measure_normalizer(source, chosen, contract)
+        cache_bytes = _choose_cache(info, change is not None)
+        with (
+            rasterio.Env(GDAL_CACHEMAX=cache_bytes),
+            source.resampled(change) if change else _as_it_is(source) as raster,
+        ):
             if change:
                 notes.append(change.reason)
                 pixel = raster.info.pixel
@@ -124,7 +131,7 @@ def open_job(
                 batch_size=_choose_batch(batch_size, grid, predictor.device),
                 workers=workers,
                 pixel=pixel,
-                cache_bytes=_choose_cache(source, change is not None),
+                cache_bytes=cache_bytes,
                 warnings=tuple(notes),
             )
             yield fit(job, predictor, wanted, max_memory, batch_size is None)
@@ -212,9 +219,12 @@ def _choose_batch(batch_size: int | None, grid: WindowGrid, device: str) -> int:
     return max(1, min(most, full // pixels, len(grid)))
 
 
-def _choose_cache(source: Raster, is_resampled: bool) -> int:
+def _choose_cache(info: RasterInfo, is_resampled: bool) -> int:
     """Whole rows of blocks are read, so nothing is needed twice unless it is warped or a mask is made from it."""
-    info = source.info
     again = is_resampled or info.nodata is not None or info.masked or info.block_shape[0] > MOST_ROWS
+    return _cache_of_two_rows(info) if again else LEAST_CACHE_BYTES
+
+
+def _cache_of_two_rows(info: RasterInfo) -> int:
     block_row = info.block_shape[0] * info.width * info.bands * np.dtype(info.dtype).itemsize
-    return min(max(2 * block_row, LEAST_CACHE_BYTES), 1 << 30) if again else LEAST_CACHE_BYTES
+    return min(max(2 * block_row, LEAST_CACHE_BYTES), MOST_CACHE_BYTES)
