@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from weft_geo.errors import CrsError, RasterError, RunError
 from weft_geo.geo.ground import Resampling
-from weft_geo.geo.raster import open_raster
+from weft_geo.geo.raster import MOST_SAMPLED_ROWS, Raster, open_raster
 
 MakeRaster = Callable[..., Path]
 
@@ -192,3 +192,43 @@ def test_does_not_tell_of_blocks_where_the_file_may_have_others(make_raster: Mak
     rasterio.shutil.copy(make_raster(np.zeros((40, 70), np.uint8)), tmp_path / "scene.vrt", driver="VRT")
     with open_raster(tmp_path / "scene.vrt") as raster:
         assert raster.stored_blocks((1,)) is None
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+@pytest.mark.parametrize(("dtype", "nodata"), [("uint8", None), ("uint16", 3), ("float32", None)])
+@pytest.mark.parametrize(
+    ("height", "width", "max_side"), [(700, 1100, 48), (513, 512, 100), (300, 901, 7), (1, 999, 90), (257, 3, 256)]
+)
+def test_pixels_picked_from_whole_blocks_are_those_of_gdals_nearest_neighbour(
+    make_raster: MakeRaster,
+    monkeypatch: pytest.MonkeyPatch,
+    height: int,
+    width: int,
+    max_side: int,
+    dtype: str,
+    nodata: float | None,
+    interleave: str,
+) -> None:
+    values = np.random.default_rng(0).integers(0, 9, (3, height, width)).astype(dtype)
+    if dtype == "float32":
+        values[:, values[0] == 5] = np.nan
+    values[:, values[1] == 3] = 3
+    options = {"tiled": True, "blockxsize": 128, "blockysize": 256, "interleave": interleave}
+    path = make_raster(values, dtype=dtype, nodata=nodata, **options)
+    ways = []
+    for most_rows in (MOST_SAMPLED_ROWS, 0):
+        monkeypatch.setattr("weft_geo.geo.raster.MOST_SAMPLED_ROWS", most_rows)
+        with open_raster(path) as raster:
+            ways.append(raster.sample((3, 1, 2), max_side))
+    np.testing.assert_array_equal(ways[0][0], ways[1][0])
+    np.testing.assert_array_equal(ways[0][1], ways[1][1])
+    assert max(ways[0][1].shape) <= max_side
+    assert ways[0][1].all() == (nodata is None and dtype != "float32")
+
+
+def test_a_sparse_file_is_not_made_up_to_pick_from_it(make_raster: MakeRaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Raster, "_picked", lambda *_: pytest.fail("all of it was read"))
+    options = {"tiled": True, "blockxsize": 128, "blockysize": 128, "sparse_ok": True}
+    path = make_raster(np.zeros((3, 600, 600)), **options)
+    with open_raster(path) as raster:
+        assert raster.sample((1, 2, 3), 100)[0].sum() == 0

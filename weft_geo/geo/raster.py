@@ -17,7 +17,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import Interleaving, MaskFlags
+from rasterio.enums import Compression, Interleaving, MaskFlags
 from rasterio.enums import Resampling as Kernel
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
@@ -28,6 +28,12 @@ from weft_geo.geo.gdal_settings import CAREFUL_OPTIONS
 from weft_geo.geo.ground import Resampling, parse_crs
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, is_remote, patiently
+
+MOST_SAMPLED_ROWS = 1024
+"""Whole rows of blocks as high as this at most are read to pick pixels from."""
+
+SPARSE_BELOW = 0.9
+"""Of a file that holds a smaller share of its blocks, what it leaves out is not to be made up just to pick from it."""
 
 
 class Raster:
@@ -126,11 +132,40 @@ class Raster:
         """
         factor = max(1.0, max(self.info.height, self.info.width) / max_side)
         shape = (max(1, int(self.info.height / factor)), max(1, int(self.info.width / factor)))
+        if 1 < factor < self.info.block_shape[0] <= MOST_SAMPLED_ROWS and self._is_decimated_slowly(bands):
+            return self._picked(bands, shape)
         whole = Window(0, 0, self.info.width, self.info.height)
         values = self._read(bands, whole, shape)
         valid = np.ones(shape, bool) if self._all_valid else self._mask(whole, shape)
         if self._may_hold_nan:
             valid &= np.isfinite(values).all(axis=0)
+        return values, valid
+
+    def _is_decimated_slowly(self, bands: tuple[int, ...]) -> bool:
+        """Whether GDAL has nothing smaller to start from, and would decode block after block in one thread."""
+        if self.info.driver != "GTiff" or self.info.overviews or is_remote(self.info.path):
+            return False
+        if self._dataset.compression == Compression.jpeg:  # GDAL can decode every second pixel alone
+            return False
+        stored = self.stored_blocks(bands)
+        return stored is None or bool(stored.mean() > SPARSE_BELOW)
+
+    def _picked(self, bands: tuple[int, ...], shape: tuple[int, int]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """What GDAL's nearest neighbour gives, from whole rows of blocks, which it decodes in threads."""
+        info, step = self.info, self.info.block_shape[0]
+        rows, cols = (
+            ((np.arange(size) + 0.5) * (whole / size) + 1e-10).astype(np.int64)  # as GDAL rounds
+            for size, whole in zip(shape, (info.height, info.width), strict=True)
+        )
+        values = np.empty((len(bands), *shape), info.dtype)
+        valid = np.empty(shape, bool)
+        for top in range(0, info.height, step):
+            first, end = np.searchsorted(rows, (top, top + step))
+            area = (top, 0, min(step, info.height - top), info.width)
+            read = self.read(bands, *area)
+            row, col = rows[first:end, None] - top, cols[None, :]
+            values[:, first:end] = read[:, row, col]
+            valid[first:end] = self.valid(*area, read)[row, col]
         return values, valid
 
     @contextmanager
