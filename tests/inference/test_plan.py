@@ -122,20 +122,20 @@ def test_what_tells_the_range_of_a_scene_does_not_fill_gdals_cache(
     make_raster: MakeRaster, oracle: Oracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By itself GDAL takes 5 % of the machine's memory, which then counts as the model's."""
-    allowed: list[int] = []
-    measure, read = plan_module.measure_normalizer, Raster.read
+    allowed: dict[str, set[int]] = {"sample": set(), "run": set()}
+    sample, valid = Raster.sample, Raster.valid
 
-    def listen(source: Raster, *arguments: Any) -> Any:
-        allowed.append(int(get_gdal_config("GDAL_CACHEMAX")))
-        return measure(source, *arguments)
+    def note(kind: str) -> None:
+        allowed[kind].add(int(get_gdal_config("GDAL_CACHEMAX")))
 
-    def listen_too(raster: Raster, *arguments: Any) -> Any:
-        allowed.append(int(get_gdal_config("GDAL_CACHEMAX")))
-        return read(raster, *arguments)
+    def sample_and_note(raster: Raster, *arguments: Any) -> Any:
+        note("sample")
+        monkeypatch.setattr(Raster, "valid", valid)
+        found = sample(raster, *arguments)
+        monkeypatch.setattr(Raster, "valid", lambda raster, *arguments: (note("run"), valid(raster, *arguments))[1])
+        return found
 
-    monkeypatch.setattr(plan_module, "measure_normalizer", listen)
-    monkeypatch.setattr(Raster, "read", listen_too)
+    monkeypatch.setattr(Raster, "sample", sample_and_note)
     scene = make_raster(height=64, width=60_000, tiled=True, blockxsize=512, blockysize=512)
     predict_scene(scene, oracle(scale="scene"), mask=tmp_path / "m.tif")
-    assert set(allowed[1:]) == {plan_module.LEAST_CACHE_BYTES}
-    assert allowed[0] == 2 * 512 * 60_000 * 3
+    assert allowed == {"sample": {2 * 512 * 60_000 * 3}, "run": {plan_module.LEAST_CACHE_BYTES}}
