@@ -28,7 +28,7 @@ from weft_geo.inference.stages import several
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 SMALL_PIXELS = 1 << 22
-"""Scenes of at most so many pixels, sixteen windows of 512², are small: they end soon and take little memory."""
+"""Scenes of at most so many pixels, 2,048² for instance, are small: they end soon and take little memory."""
 
 
 def run_here(
