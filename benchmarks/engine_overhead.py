@@ -1,9 +1,11 @@
 """What the engine adds: to a plain read of the scene, and to the model alone on the same windows.
 
-    python benchmarks/engine_overhead.py [--size 4096 | --scene FILE] [--rounds 5] [--model embedded] [--model-rounds 1]
+    python benchmarks/engine_overhead.py [--size 4096 | --scene FILE] [--compress deflate] [--rounds 5]
+                                         [--model embedded] [--model-rounds 1]
 
 With a trivial predictor (a threshold of one band), ``predict_scene`` runs beside rasterio reading the same file in rows
-of blocks. With a real model it runs beside the model called on the same batches of windows, already cut and
+of blocks: one that is given normalised float32 windows, as a model on the CPU is, and one that is given them as they
+are stored, as a model on a GPU is. With a real model it runs beside the model called on the same batches of windows, already cut and
 normalised, as many at a time as it takes. Runs alternate; medians and their ratios are printed. All in one process,
 imports done before.
 """
@@ -24,20 +26,26 @@ from affine import Affine
 
 from weft_geo import CallablePredictor, ModelContract, load_predictor, predict_scene
 from weft_geo.inference import Predictor
+from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.plan import open_job
 from weft_geo.inference.stages import several
+from weft_geo.inference.stored_windows import Levels, StoredWindows
 from weft_geo.inference.strips import StripReader
 
 BLOCK = 512
 
 
-def write_scene(path: Path, height: int, width: int, pitch: int = 64) -> Path:
-    """A textured RGB GeoTIFF of 512 px tiles, deflated, with one bright disc in every ``pitch`` × ``pitch`` pixels."""
+def write_scene(path: Path, height: int, width: int, pitch: int = 64, compress: str = "deflate") -> Path:
+    """A textured RGB GeoTIFF of 512 px tiles, with one bright disc in every ``pitch`` × ``pitch`` pixels."""
     rng = np.random.default_rng(0)
     texture = rng.integers(0, 24, (3, BLOCK, width), np.uint8)
     col = np.arange(width)
     profile = {"driver": "GTiff", "count": 3, "height": height, "width": width, "dtype": "uint8", "photometric": "rgb"}
-    profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "deflate", "predictor": 2}
+    profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": compress, "interleave": "pixel"}
+    if compress == "jpeg":
+        profile |= {"photometric": "ycbcr"}
+    elif compress != "none":
+        profile |= {"predictor": 2}
     profile |= {"crs": "EPSG:32645", "transform": Affine(0.3, 0, 300_000, 0, -0.3, 3_000_000), "bigtiff": "if_safer"}
     with rasterio.open(path, "w", **profile) as target:
         for top in range(0, height, BLOCK):
@@ -54,6 +62,21 @@ def bright(images: np.ndarray) -> np.ndarray:
 
 def trivial(sha256: str = "") -> CallablePredictor:
     return CallablePredictor(bright, ModelContract(window=512, overlap=128, name="bright"), sha256=sha256)
+
+
+class BrightAsStored:
+    """The same model given windows as they are stored; it answers levels, as one on a GPU does."""
+
+    contract = ModelContract(window=512, overlap=128, name="bright")
+    name, sha256, device, fixed_size, concurrency, takes_stored = "bright", "", "cpu", False, 1, True
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return bright(images)
+
+    def answer(self, windows: StoredWindows) -> Levels:
+        levels = (windows.values[:, :1] > 120) * np.uint16(0.9 * LEVELS)
+        answered = np.array([0, 0.9], np.float32).repeat(len(levels)).reshape(2, -1)
+        return Levels(levels, *answered)
 
 
 def read_plainly(scene: Path) -> None:
@@ -73,6 +96,8 @@ def beside_a_read(scene: Path, folder: Path, rounds: int) -> None:
         "plain read": lambda: read_plainly(scene),
         "mask": lambda: predict_scene(scene, trivial(), mask=folder / "m.tif", overwrite=True),
         "objects": lambda: predict_scene(scene, trivial(), folder / "o.gpkg", overwrite=True),
+        "mask, as stored": lambda: predict_scene(scene, BrightAsStored(), mask=folder / "m.tif", overwrite=True),
+        "objects, as stored": lambda: predict_scene(scene, BrightAsStored(), folder / "o.gpkg", overwrite=True),
         "objects, journal": lambda: predict_scene(scene, trivial("0" * 64), folder / "o.gpkg", overwrite=True),
     }
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -124,6 +149,7 @@ def beside_the_model(scene: Path, folder: Path, model: str, rounds: int) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument("--compress", default="deflate", help="of the scene; none, or any that GDAL has for a GeoTIFF")
     parser.add_argument("--scene", type=Path, help="in place of one that is made")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model", default="embedded")
@@ -131,7 +157,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        scene = arguments.scene or write_scene(folder / "scene.tif", arguments.size, arguments.size)
+        scene = arguments.scene or write_scene(
+            folder / "scene.tif", arguments.size, arguments.size, compress=arguments.compress
+        )
         if arguments.rounds:
             beside_a_read(scene, folder, arguments.rounds)
         if arguments.model_rounds:

@@ -153,6 +153,16 @@ def test_what_cannot_be_opened(make_raster: MakeRaster, tmp_path: Path) -> None:
         pass
 
 
+def test_names_the_rasters_of_a_file_that_holds_several(make_raster: MakeRaster, tmp_path: Path) -> None:
+    scene, several = make_raster(colors=RGBA[:3]), tmp_path / "several.gpkg"
+    for number in range(4):
+        append = {"APPEND_SUBDATASET": "YES"} if number else {}
+        rasterio.shutil.copy(scene, several, driver="GPKG", RASTER_TABLE=f"t{number}", **append)
+    listed = f"holds no bands itself but 4 rasters; give one: GPKG:{several}:T0 or GPKG:{several}:T1 or .*T2 …$"
+    with pytest.raises(RasterError, match=listed), open_raster(several):
+        pass
+
+
 def test_a_file_cut_short_fails_where_it_ends(make_raster: MakeRaster) -> None:
     path = make_raster(height=256, width=256, tiled=True, blockxsize=64, blockysize=64)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])

@@ -302,7 +302,8 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
         raise _not_opened(path, error) from error
     with stack:
         if dataset.count == 0:
-            raise RasterError(f"{path} holds no bands itself but {len(dataset.subdatasets)} rasters; give one of those")
+            inside = dataset.subdatasets
+            raise RasterError(f"{path} holds no bands itself but {len(inside)} rasters; give one: {_some(inside)}")
         if np.issubdtype(np.dtype(dataset.dtypes[0]), np.complexfloating):
             raise RasterError(f"{path} holds complex numbers; convert it to real ones first (gdal_calc.py)")
         if dataset.gcps[0] and not dataset.crs:
@@ -330,5 +331,9 @@ def _not_opened(path: str | Path, error: Exception) -> RasterError:
     if zipfile.is_zipfile(local):
         with zipfile.ZipFile(local) as archive:
             inside = [name for name in archive.namelist() if not name.endswith("/")]
-        return RasterError(f"{path} is an archive; give the raster in it: {' or '.join(_in_zip(local, inside)[:3])}")
+        return RasterError(f"{path} is an archive; give the raster in it: {_some(_in_zip(local, inside))}")
     return RasterError(f"{path} cannot be opened as a raster: {error}")
+
+
+def _some(names: list[str]) -> str:
+    return " or ".join(names[:3]) + (" …" if len(names) > 3 else "")

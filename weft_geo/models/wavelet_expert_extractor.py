@@ -48,12 +48,14 @@ class WaveletExpertMixture(Recomputable):
         if self.training:
             return self.train_experts(x, routing)
         weights = routing.dense_weights()
+        indices = routing.indices.cpu()  # a GPU is waited for once, not for every expert
         out = torch.zeros_like(x)
         for i, expert in enumerate(self.experts):
-            chosen = (routing.indices == i).any(dim=1).nonzero().squeeze(1)
+            chosen = (indices == i).any(dim=1).nonzero().squeeze(1)
             if len(chosen) == len(x):
                 out += weights[:, i, None, None, None] * expert(x)
             elif len(chosen):
+                chosen = chosen.to(x.device, non_blocking=True)
                 out.index_add_(0, chosen, (weights[chosen, i, None, None, None] * expert(x[chosen])).to(out.dtype))
         return out
 
