@@ -5,9 +5,9 @@
 
 With a trivial predictor (a threshold of one band), ``predict_scene`` runs beside rasterio reading the same file in rows
 of blocks: one that is given normalised float32 windows, as a model on the CPU is, and one that is given them as they
-are stored, as a model on a GPU is. With a real model it runs beside the model called on the same batches of windows, already cut and
-normalised, as many at a time as it takes. Runs alternate; medians and their ratios are printed. All in one process,
-imports done before.
+are stored, as a model on a GPU is. With a real model it runs beside the model called on the same batches of windows,
+already cut and normalised, as many at a time as it takes. Runs alternate; medians and their ratios are printed. All in
+one process, imports done before.
 """
 
 from __future__ import annotations
@@ -71,9 +71,11 @@ class BrightAsStored:
     name, sha256, device, fixed_size, concurrency, takes_stored = "bright", "", "cpu", False, 1, True
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
+        """The model as any other."""
         return bright(images)
 
     def answer(self, windows: StoredWindows) -> Levels:
+        """The model as the engine calls it."""
         levels = (windows.values[:, :1] > 120) * np.uint16(0.9 * LEVELS)
         answered = np.array([0, 0.9], np.float32).repeat(len(levels)).reshape(2, -1)
         return Levels(levels, *answered)
