@@ -242,3 +242,16 @@ def test_a_sparse_file_is_not_made_up_to_pick_from_it(make_raster: MakeRaster, m
     path = make_raster(np.zeros((3, 600, 600)), **options)
     with open_raster(path) as raster:
         assert raster.sample((1, 2, 3), 100)[0].sum() == 0
+
+
+@pytest.mark.parametrize("interleave", ["band", "pixel"])
+@pytest.mark.parametrize("bands", [(1, 1, 1), (2, 1, 2), (3, 2, 1)])
+def test_a_band_asked_for_twice_is_the_same_twice(
+    make_raster: MakeRaster, bands: tuple[int, ...], interleave: str
+) -> None:
+    path = make_raster(height=160, width=320, tiled=True, blockxsize=16, blockysize=16, interleave=interleave)
+    with rasterio.open(path) as dataset:
+        alone = np.stack([dataset.read(band) for band in bands])
+    for _ in range(10):  # GDAL decodes in threads, and what they do in which order is chance
+        with rasterio.Env(GDAL_NUM_THREADS="2"), open_raster(path) as raster:
+            assert (raster.read(bands, 0, 0, 96, 320) == alone[:, :96]).all()

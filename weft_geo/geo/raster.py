@@ -237,16 +237,18 @@ class Raster:
             yield overview
 
     def _read(self, bands: tuple[int, ...], window: Window, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+        # GDAL 3.10 gives wrong pixels where a band that it decodes in threads is asked for twice in one read.
+        once = tuple(dict.fromkeys(bands))
         try:
             values: NDArray[Any] = patiently(
                 lambda: self._dataset.read(
-                    list(bands), window=window, out_shape=None if shape is None else (len(bands), *shape)
+                    list(once), window=window, out_shape=None if shape is None else (len(once), *shape)
                 ),
                 self.info.path,
             )
         except RasterioError as error:
             raise self._unreadable(window, error) from error
-        return values
+        return values if once == bands else values[[once.index(band) for band in bands]]
 
     def _mask(self, window: Window, shape: tuple[int, int] | None = None) -> NDArray[np.bool_]:
         if self._alpha_band is not None:
