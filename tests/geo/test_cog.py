@@ -6,6 +6,7 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
 from weft_geo.geo import cog as cog_module
@@ -127,3 +128,16 @@ def test_checks_an_output_before_any_work(tmp_path: Path) -> None:
         check_output(tmp_path / "x.png", overwrite=False, suffixes=(".tif",))
     with pytest.raises(InputError, match="is a folder"):
         check_output(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 5])
+def test_classes_are_neither_colours_nor_opacity(tmp_path: Path, bands: int, capfd: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (bands, 700, 900), np.uint8)
+    with rasterio.Env(GDAL_NUM_THREADS="2"), writer(tmp_path / "out.tif", values) as cog:
+        cog.write(values, np.ones((700, 900), bool))
+        cog.finish()
+        cog.commit()
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.colorinterp == (ColorInterp.gray, *[ColorInterp.undefined] * (bands - 1))
+        np.testing.assert_array_equal(dataset.read(), values)
+    assert capfd.readouterr().err == ""

@@ -102,10 +102,14 @@ class CogWriter:
             "blockxsize": BLOCK,
             "blockysize": BLOCK,
             "interleave": "band",
+            "photometric": "minisblack",  # three or four classes are no colours, and the fourth is no opacity
+            "alpha": "unspecified",
             "compress": "zstd",  # a fifth of the time of deflate at its fastest, and read once
             "zstd_level": 1,
             "bigtiff": "if_safer",
         }
+        if bands > 1:  # GDAL 3.10 compresses them right in threads, but prints errors of its own making meanwhile
+            self._profile["num_threads"] = 1
         self._average = average
         self._descriptions = descriptions
         self._tags = tags
