@@ -76,6 +76,19 @@ def test_the_strips_do_not_show(strip_rows, classes, seed, connectivity, rows, o
     pandas.testing.assert_frame_equal(whole.drop(columns="geometry"), striped.drop(columns="geometry"), rtol=1e-12)
 
 
+@FEW
+@given(classes=class_maps(), seed=st.integers(0, 99), rows=st.integers(1, 15))
+def test_scores_of_rounded_probabilities_are_the_same_to_the_bit(strip_rows, classes, seed, rows):
+    probability = np.random.default_rng(seed).integers(128, 255, classes.shape, np.uint8) * (classes > 0)
+    probability[0, 0] = 255  # so that it is no class map
+    strip_rows(1000, classes.shape[1])
+    whole = polygonize(probability)
+    strip_rows(rows, classes.shape[1])
+    striped = polygonize(probability)
+    assert whole["score"].tolist() == striped["score"].tolist()
+    assert whole["score_max"].tolist() == striped["score_max"].tolist()
+
+
 def test_ids_follow_the_first_pixels():
     classes = np.zeros((6, 8), np.uint8)
     classes[:, 7] = 1  # begins first, ends last

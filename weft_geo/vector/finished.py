@@ -40,7 +40,7 @@ class Finished:
     nodata: Bools
 
 
-def bring_together(marks: Table, parts: Table, owner: Ints, group: Ints) -> Finished:
+def bring_together(marks: Table, parts: Table, owner: Ints, group: Ints, scale: float) -> Finished:
     """Bring the parts of each object together and put the objects in order.
 
     Args:
@@ -48,6 +48,7 @@ def bring_together(marks: Table, parts: Table, owner: Ints, group: Ints) -> Fini
         parts: of whole objects.
         owner: [parts] any number that tells the objects apart.
         group: [parts] any number that tells the groups apart.
+        scale: what the scores of the parts are divided by to lie in [0, 1].
     """
     component, where = np.unique(parts["component"], return_inverse=True)
     n = len(component)
@@ -79,8 +80,8 @@ def bring_together(marks: Table, parts: Table, owner: Ints, group: Ints) -> Fini
         value=value,
         first=np.sort(object_first),
         count=count.astype(np.int64),
-        score=np.bincount(owner, parts["total"], m) / np.maximum(count, 1),
-        best=best,
+        score=np.bincount(owner, parts["total"], m) / scale / np.maximum(count, 1),
+        best=best / scale,
         edge=np.bincount(owner, parts["edge"], m) > 0,
         nodata=np.bincount(owner, parts["nodata"], m) > 0,
     )

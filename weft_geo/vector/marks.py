@@ -44,7 +44,8 @@ PART = np.dtype(
     ]
 )
 """What one strip knows of one component: class, pixels, first pixel (row × width + column), sum and maximum of the
-scores, and whether it touches the raster's rim or nodata."""
+scores, and whether it touches the raster's rim or nodata. Scores are in the strip's unit: sums of integers are exact,
+so they do not depend on where a strip ends."""
 
 
 def corner_marks(runs: Runs, held: int, upper: Ints, lower: Ints, component: Ints, waiting: Bools) -> Table:
@@ -146,10 +147,10 @@ def measure_parts(
     parts["first"] = np.iinfo(np.int64).max
     parts["first"][mine[::-1]] = (fresh.row * width + fresh.start)[::-1]  # the first run of each comes last, and stays
     if strip.score is None:
-        parts["total"], parts["best"] = parts["count"], 1.0
+        parts["total"], parts["best"] = parts["count"] * strip.scale, (parts["count"] > 0) * strip.scale
     else:
-        parts["total"] = np.bincount(mine, sum_runs(strip.score, found, first_row) / strip.scale, n)
-        np.maximum.at(parts["best"], mine, max_runs(strip.score, found, first_row) / strip.scale)
+        parts["total"] = np.bincount(mine, sum_runs(strip.score, found, first_row), n)
+        np.maximum.at(parts["best"], mine, max_runs(strip.score, found, first_row))
     rim = (fresh.start == 0) | (fresh.end == width) | (fresh.row == 0) | (fresh.row == height - 1)
     parts["edge"][mine[rim]] = True
     if above_invalid.any() or (strip.invalid is not None and strip.invalid.any()):

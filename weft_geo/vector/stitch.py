@@ -98,7 +98,7 @@ class Stitcher:
         old_parts["component"] = number[old_parts["component"]]
         units = np.append(corner_unit[stays], part_unit[remains])
         closed = self._keep(old_marks, old_parts, units, unit[component[:held]], is_open)
-        done = self._finish(marks[~stays], parts[~remains], owner, unit, closed)
+        done = self._finish(marks[~stays], parts[~remains], owner, unit, closed, strip.scale)
 
         index = np.flatnonzero(open_runs)
         self._runs = runs.take(index)
@@ -114,6 +114,7 @@ class Stitcher:
         owner: Ints,
         unit: Ints,
         closed: list[_Unit],
+        scale: float,
     ) -> Finished:
         """Objects that lie within the strip, and those of units that closed in it, as one lot."""
         n = len(owner)
@@ -129,7 +130,7 @@ class Stitcher:
                 rows["component"] += n
             marks, parts = np.append(marks, old_marks), np.append(parts, old_parts)
             owners, groups = np.append(owners, old_owners + n), np.append(groups, old_groups + n)
-        return bring_together(marks, parts, owners, groups)
+        return bring_together(marks, parts, owners, groups, scale)
 
     def _label(self, runs: Runs, upper: Ints, lower: Ints) -> tuple[Ints, Ints, Ints]:
         """Components of all runs; objects and units of all components."""

@@ -19,7 +19,7 @@ class Strip:
     Attributes:
         classes: uint8 [rows, width]; 0 is background.
         score: [rows, width] probabilities, or None where every object pixel counts as certain.
-        scale: what `score` is divided by to lie in [0, 1].
+        scale: what `score` is divided by to lie in [0, 1]; the same in all strips of a raster.
         invalid: bool [rows, width] pixels without data, or None where all have some.
         probability: [K, rows, width] in the unit of `scale`, needed for sub-pixel outlines; None puts them halfway.
         columns: [width] the raster's column of each column here, ascending, where some are left out; those are
