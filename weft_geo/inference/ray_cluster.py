@@ -7,15 +7,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from weft_geo.errors import InputError, MissingExtraError, WeftGeoError
+from weft_geo.errors import InputError, MissingExtraError, RunError, WeftGeoError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference.backends import Predictor, answer_here
 from weft_geo.inference.ledger import Entry, SceneTask, run_scene
@@ -23,6 +24,9 @@ from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 MOST_ATTEMPTS = 3
 """Work on which as many workers have died is given up: it may be what kills them."""
+
+PATIENCE_S = 60
+"""How long a run waits for a first worker when none is left."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,22 @@ class ModelFacts:
 
 
 class Worker:
-    """Holds the model and does one thing at a time; one a process."""
+    """Holds the model and does one thing at a time; one a process.
 
-    def __init__(self, make_predictor: Callable[[], Predictor], threads: int) -> None:
+    Args:
+        make_predictor: Makes the model.
+        threads: That the model may use.
+        folder: Where the run was started, and where relative paths begin if it is there on this machine too.
+    """
+
+    def __init__(self, make_predictor: Callable[[], Predictor], threads: int, folder: Path) -> None:
         from weft_geo.inference.onnx_backend import THREADS_VARIABLE
 
         # Left to itself a model takes every core of its machine, as do those of the other workers there.
         os.environ.setdefault(THREADS_VARIABLE, str(threads))
         self._make_predictor = make_predictor
+        with suppress(OSError):
+            os.chdir(folder)
 
     @cached_property
     def _predictor(self) -> Predictor:
@@ -95,7 +107,7 @@ class Cluster:
             raise InputError(f"the cluster has {room.get('CPU', 0):.0f} CPUs free, and a worker takes {cpus}")
         self.worker_died: type[Exception] = ray.exceptions.RayActorError
         self._actor: Any = ray.remote(Worker).options(num_cpus=cpus, num_gpus=1 if gpus else 0)
-        self._arguments = (make_predictor, cpus)
+        self._arguments = (make_predictor, cpus, Path.cwd())
 
     def start(self) -> Any:
         """A new worker; what it is asked waits until there is room for it and it has loaded the model."""
@@ -114,10 +126,17 @@ class Cluster:
         """Those that are ready now."""
         return self._ray.wait(references, num_returns=len(references), timeout=0)[0] if references else []
 
-    def wait(self, references: list[Any]) -> Any:
-        """The first that is ready."""
-        (ready, *_), _ = self._ray.wait(references, num_returns=1)
-        return ready
+    def wait(self, references: list[Any], timeout_s: float | None = None) -> Any:
+        """The first that is ready; None if the time is over and none is."""
+        ready, _ = self._ray.wait(references, num_returns=1, timeout=timeout_s)
+        return ready[0] if ready else None
+
+
+def no_room(waited_s: float) -> RunError:
+    """What is said where no worker is left and none comes up."""
+    return RunError(
+        f"all workers of the cluster died, and it has had no room for others for {waited_s} s; see ray status"
+    )
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Scenes on a Ray cluster: workers that hold the model, each given one scene at a time.
 
-A worker that dies (its machine was taken away, its memory ran out) is replaced, and its scene goes to another one. The
+A worker that dies (its machine was taken away, its memory ran out) is replaced, and its scene goes to another one. A
+worker is given nothing before it is there: on a busy cluster, or one that has lost a machine, that may be never. The
 journal beside the scene's output lets that one go on where the dead one was, if both see the same file system.
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.ledger import Entry, Ledger, SceneTask, choose_missing, describe_run
-from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, Cluster, join_cluster
+from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, PATIENCE_S, Cluster, join_cluster, no_room
 from weft_geo.inference.run import Progress
 
 
@@ -32,6 +33,7 @@ def run_on_ray(
     Raises:
         MissingExtraError: Ray is not installed.
         InputError: The cluster cannot be joined, or has no room for a single worker.
+        RunError: All workers died, and no other could be started.
         WeftGeoError: The model could not be loaded there.
     """
     with join_cluster(make_predictor, options.get("workers")) as cluster:
@@ -50,7 +52,9 @@ def _run(
     model = cluster.get(first.facts.remote())
     run = describe_run(model.sha256 or model.name, options)
     waiting = deque((task, 1) for task in choose_missing(tasks, book, run, overwrite))
-    idle = [first, *(cluster.start() for _ in range(min(cluster.size, len(waiting)) - 1))]
+    idle = [first]
+    others = [cluster.start() for _ in range(min(cluster.size, len(waiting)) - 1)]
+    starting = {worker.facts.remote(): worker for worker in others}
     under_way: dict[Any, tuple[Any, SceneTask, int]] = {}
     done, total = 0, len(waiting)
     tell = progress or (lambda *_: None)
@@ -60,12 +64,18 @@ def _run(
             task, attempt = waiting.popleft()
             worker = idle.pop()
             under_way[worker.run_scene.remote(task, options)] = (worker, task, attempt)
-        ready = cluster.wait(list(under_way))
+        ready = cluster.wait([*starting, *under_way], None if under_way else PATIENCE_S)
+        if ready is None:
+            raise no_room(PATIENCE_S)
+        if ready in starting:
+            idle.append(starting.pop(ready))
+            continue
         worker, task, attempt = under_way.pop(ready)
         try:
             entry = cluster.get(ready)
         except cluster.worker_died as error:
-            idle.append(cluster.start())
+            new = cluster.start()
+            starting[new.facts.remote()] = new
             if attempt < MOST_ATTEMPTS:
                 waiting.append((task, attempt + 1))
                 continue

@@ -17,14 +17,11 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import RunError
 from weft_geo.inference.backends import Predictor
-from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, Cluster, ModelFacts, join_cluster
+from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, PATIENCE_S, Cluster, ModelFacts, join_cluster, no_room
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 AT_ONCE = 2
 """Batches that a worker is given: one travels while the other is worked on."""
-
-PATIENCE_S = 60
-"""How long a run waits for a first worker when none is left."""
 
 
 class RayModel:
@@ -42,10 +39,11 @@ class RayModel:
         self._cluster = cluster
         self._lock = threading.Lock()
         self._room: SimpleQueue[Any] = SimpleQueue()
-        self._starting: dict[Any, Any] = {}  # what a worker says when it is there: the worker
-        self._workers = [cluster.start() for _ in range(cluster.size)]
-        loading = [worker.facts.remote() for worker in self._workers]
-        facts: ModelFacts = cluster.get(loading[0])
+        first, *others = (cluster.start() for _ in range(cluster.size))
+        self._workers = [first]
+        # What a worker says when it is there: the worker. On a busy cluster that may be never.
+        self._starting = {worker.facts.remote(): worker for worker in others}
+        facts: ModelFacts = cluster.get(first.facts.remote())
         self.contract, self.name, self.sha256 = facts.contract, facts.name, facts.sha256
         self.device, self.fixed_size = facts.device, facts.fixed_size
         self.concurrency = AT_ONCE * cluster.size
@@ -90,10 +88,7 @@ class RayModel:
             except Empty:
                 waited = waited + 1 if not self._workers else 0
                 if waited > PATIENCE_S:
-                    raise RunError(
-                        "all workers of the cluster died, and it has had no room for others "
-                        f"for {PATIENCE_S} s; see ray status"
-                    ) from None
+                    raise no_room(PATIENCE_S) from None
             else:
                 if worker in self._workers:
                     return worker
