@@ -20,7 +20,7 @@ MakeRaster = Callable[..., Path]
 
 
 class Server(ThreadingHTTPServer):
-    """Serves the files of a folder; every request for which `fails` says so breaks off or answers 503."""
+    """Serves the files of a folder; every request for which `fails` says so breaks off or answers with a code."""
 
     daemon_threads = True
     folder: Path
@@ -45,8 +45,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         path = self.server.folder / self.path.strip("/")
-        if fault == "503" or not path.is_file():
-            self.send_response(503 if fault else 404)
+        if fault or not path.is_file():
+            self.send_response(int(fault or 404))
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -105,9 +105,19 @@ def test_a_server_that_goes_away_is_said_in_one_line(make_raster: MakeRaster, se
             raster.read((1,), 2500, 0, 100, 900)
 
 
-def test_a_file_that_is_not_there(server: Server) -> None:
-    with pytest.raises(RasterError, match="cannot be opened as a raster"), open_raster(url(server, Path("none.tif"))):
+@pytest.mark.parametrize(
+    ("code", "meaning"), [("404", "has no such file"), ("403", "the credentials"), ("401", "wants to know who asks")]
+)
+def test_a_server_that_refuses_is_not_asked_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch, code: str, meaning: str
+) -> None:
+    monkeypatch.setattr(remote, "WAITS", (60.0,))
+    server.fails = lambda number: code
+    # A name of its own each, since GDAL remembers the answer.
+    refused = pytest.raises(RasterError, match=f"cannot be opened as a raster: the server .*{meaning}")
+    with refused, open_raster(url(server, Path(f"{code}.tif"))):
         pass
+    assert server.requests <= 2
 
 
 def test_a_raster_in_an_archive(make_raster: MakeRaster, tmp_path: Path) -> None:

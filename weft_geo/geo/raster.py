@@ -27,7 +27,7 @@ from weft_geo.errors import RasterError, RunError
 from weft_geo.geo.gdal_settings import CAREFUL_OPTIONS
 from weft_geo.geo.ground import Resampling, parse_crs
 from weft_geo.geo.raster_info import RasterInfo
-from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, is_remote, patiently
+from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, is_remote, patiently, refusal
 
 MOST_SAMPLED_ROWS = 1024
 """Whole rows of blocks as high as this at most are read to pick pixels from."""
@@ -334,7 +334,7 @@ def _not_opened(path: str | Path, error: Exception) -> RasterError:
         with zipfile.ZipFile(local) as archive:
             inside = [name for name in archive.namelist() if not name.endswith("/")]
         return RasterError(f"{path} is an archive; give the raster in it: {_some(_in_zip(local, inside))}")
-    return RasterError(f"{path} cannot be opened as a raster: {error}")
+    return RasterError(f"{path} cannot be opened as a raster: {refusal(error) or error}")
 
 
 def _some(names: list[str]) -> str:

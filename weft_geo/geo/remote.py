@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -51,8 +52,23 @@ def _has_remote_sources(vrt: str, written_ns: int) -> bool:
     return any(name in text for name in (*REMOTE, ">http"))
 
 
+REFUSALS = {
+    401: "the server wants to know who asks; give it credentials or a signed address",
+    403: "the server does not let it be read; look at the credentials, or at whether the signed address is still valid",
+    404: "the server has no such file",
+    410: "the server has no such file any more",
+}
+"""What a server says that it will say again."""
+
+
+def refusal(error: Exception) -> str | None:
+    """What a server's answer means that asking again does not change; None if it may."""
+    code = re.search(r"HTTP response code: (\d+)", str(error))
+    return REFUSALS.get(int(code[1])) if code else None
+
+
 def patiently(read: Callable[[], Value], path: str) -> Value:
-    """Calls ``read``, again after a while if it fails and the path leads over a network.
+    """Calls ``read``, again after a while if it fails and the path leads over a network, unless the server refuses.
 
     Raises:
         RasterioError: If it fails for good.
@@ -60,6 +76,8 @@ def patiently(read: Callable[[], Value], path: str) -> Value:
     for wait in WAITS if is_remote(path) else ():
         try:
             return read()
-        except RasterioError:
+        except RasterioError as error:
+            if refusal(error):
+                raise
             time.sleep(wait)
     return read()
