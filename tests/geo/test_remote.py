@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "break":
             self.close_connection = True
             return
-        path = self.server.folder / self.path.strip("/")
+        path = self.server.folder / unquote(self.path).strip("/")
         if fault or not path.is_file():
             self.send_response(int(fault or 404))
             self.send_header("Content-Length", "0")
@@ -103,6 +104,24 @@ def test_a_server_that_goes_away_is_said_in_one_line(make_raster: MakeRaster, se
         server.fails = lambda number: "503"
         with pytest.raises(RunError, match=r"gone\.tif cannot be read in rows 2500 to 2599: .*the server or the netw"):
             raster.read((1,), 2500, 0, 100, 900)
+
+
+def test_a_bucket(make_raster: MakeRaster, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What S3 is asked for with anonymous access: a bucket is a folder of the server then."""
+    (server.folder / "bucket").mkdir()
+    values = np.random.default_rng(0).integers(0, 256, (3, 300, 200))
+    make_raster(values, name="bucket/in S3.tif", tiled=True, blockxsize=64, blockysize=64)
+    for name, value in {
+        "AWS_S3_ENDPOINT": f"127.0.0.1:{server.server_address[1]}",
+        "AWS_HTTPS": "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+        "AWS_NO_SIGN_REQUEST": "YES",
+    }.items():
+        monkeypatch.setenv(name, value)
+    server.fails = lambda number: "503" if number % 3 == 0 else ""
+    for path in ("s3://bucket/in S3.tif", "/vsis3/bucket/in S3.tif"):
+        with open_raster(path) as raster:
+            np.testing.assert_array_equal(raster.read((1, 2, 3), 0, 0, 300, 200), values)
 
 
 @pytest.mark.parametrize(
