@@ -72,6 +72,31 @@ def test_a_later_tile_covers_an_earlier_one(make_raster: MakeRaster, tmp_path: P
     assert values[0, 20, 10] == 2
 
 
+@pytest.mark.parametrize("kind", ["nodata", "mask", "alpha", "nodata of its own"])
+def test_an_earlier_tile_is_seen_where_a_later_one_has_no_image(
+    make_raster: MakeRaster, tmp_path: Path, kind: str
+) -> None:
+    """Tiles that were turned north-up overlap their neighbours with corners that hold nothing."""
+    hole = np.zeros((64, 96), bool)
+    hole[:30, :40] = True
+    tiles = []
+    for number in (1, 2):
+        options: dict[str, Any] = {"name": f"{number}.tif"}
+        values = np.where(hole & (number == 2), 0, number)[None].repeat(3, 0)
+        if kind == "mask":
+            options["mask"] = ~hole if number == 2 else np.ones_like(hole)
+        elif kind == "alpha":
+            values = np.concatenate([values, np.where(values[:1] > 0, 255, 0)])
+            options["colors"] = RGBA
+        else:
+            options["nodata"] = 0 if kind == "nodata" or number == 2 else 9
+        tiles.append(make_raster(values, **options))
+    with open_raster(write_mosaic(tiles, tmp_path / "m.vrt")) as mosaic:
+        values, valid = mosaic.whole((1, 2, 3))
+    assert valid.all()
+    np.testing.assert_array_equal(values, np.where(hole, 1, 2)[None].repeat(3, 0))
+
+
 @pytest.mark.parametrize(
     ("other", "says"),
     [
@@ -102,12 +127,16 @@ def test_a_mosaic_is_written_anew_only_if_a_tile_has_changed(make_raster: MakeRa
 
 
 @pytest.mark.parametrize("threads", [None, "1", "4"])
-def test_a_damaged_tile_is_not_read_as_black(make_raster: MakeRaster, tmp_path: Path, threads: str | None) -> None:
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_damaged_tile_is_not_read_as_black(
+    make_raster: MakeRaster, tmp_path: Path, threads: str | None, masked: bool
+) -> None:
     """GDAL would, where it reads tiles in threads, which it does from a million pixels on."""
     values = np.random.default_rng(0).integers(1, 256, (1, 1024, 1024))
     left = make_raster(values, name="left.tif", tiled=True, compress="deflate")
+    mask = np.arange(1024 * 1024).reshape(1024, 1024) % 9 > 0 if masked else None
     place = UTM @ Affine.translation(1024, 0)
-    right = make_raster(values, name="right.tif", transform=place, tiled=True, compress="deflate")
+    right = make_raster(values, name="right.tif", mask=mask, transform=place, tiled=True, compress="deflate")
     content = bytearray(right.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 5000] = bytes(5000)
     right.write_bytes(content)

@@ -1,7 +1,7 @@
 """Many tiles as one scene: a VRT that places them side by side, without copying a pixel.
 
 Tiles share CRS, pixel size, bands and type, and lie north-up on one grid, to a tenth of a pixel. Where several cover
-the same ground, the last one given is seen. What no tile covers is no image.
+the same ground, the last one is seen that has an image there. What no tile covers is no image.
 
 The VRT is what gdalbuildvrt would write (https://gdal.org/drivers/raster/vrt.html), which neither rasterio nor its
 wheels bring.
@@ -40,7 +40,7 @@ def write_mosaic(tiles: Sequence[str | Path], path: Path) -> Path:
     """Writes the VRT of some tiles, unless that very one is there.
 
     Args:
-        tiles: Rasters that GDAL opens; later ones cover earlier ones.
+        tiles: Rasters that GDAL opens; later ones cover earlier ones, where they hold an image.
         path: The ``.vrt`` file.
 
     Returns:
@@ -108,19 +108,26 @@ def _describe(infos: list[RasterInfo]) -> Xml.Element:
         Xml.SubElement(band, "ColorInterp").text = color.capitalize() if color in COLORS else "Undefined"
         if nodata is not None:
             Xml.SubElement(band, "NoDataValue").text = repr(nodata)
-        _add_sources(band, infos, spots, str(number), nodata)
+        _add_sources(band, infos, spots, str(number), nodata, is_mask=color == "alpha")
     if nodata is None and "alpha" not in first.colors:
         # Gaps, and whatever each tile calls invalid.
         mask = Xml.SubElement(Xml.SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
-        _add_sources(mask, infos, spots, "mask,1", None)
+        _add_sources(mask, infos, spots, "mask,1", None, is_mask=True)
     return root
 
 
 def _add_sources(
-    band: Xml.Element, infos: list[RasterInfo], spots: list[tuple[int, int]], number: str, nodata: float | None
+    band: Xml.Element,
+    infos: list[RasterInfo],
+    spots: list[tuple[int, int]],
+    number: str,
+    nodata: float | None,
+    is_mask: bool,
 ) -> None:
+    """``nodata`` of all tiles, if they have one in common; ``is_mask``: where the band is 0, there is no image."""
     for info, (x, y) in zip(infos, spots, strict=True):
-        source = Xml.SubElement(band, "SimpleSource" if nodata is None else "ComplexSource")
+        is_whole = not info.masked and info.nodata is None
+        source = Xml.SubElement(band, "SimpleSource" if is_whole else "ComplexSource")
         local = Path(info.path)
         name = str(local.absolute()) if local.exists() else info.path
         Xml.SubElement(source, "SourceFilename", relativeToVRT="0").text = _gdal_name(name)
@@ -139,6 +146,10 @@ def _add_sources(
             Xml.SubElement(source, rectangle, {key: str(value) for key, value in place.items()})
         if nodata is not None:
             Xml.SubElement(source, "NODATA").text = repr(nodata)
+        elif not is_whole and is_mask:
+            Xml.SubElement(source, "NODATA").text = "0"
+        elif not is_whole:
+            Xml.SubElement(source, "UseMaskBand").text = "true"
         if local.is_file():
             # So that a tile that has changed makes another mosaic.
             stat = local.stat()
