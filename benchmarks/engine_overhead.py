@@ -33,6 +33,7 @@ from weft_geo.inference.stored_windows import Levels, StoredWindows
 from weft_geo.inference.strips import StripReader
 
 BLOCK = 512
+BRIGHT = ModelContract(window=512, overlap=128, name="bright")
 
 
 def write_scene(path: Path, height: int, width: int, pitch: int = 64, compress: str = "deflate") -> Path:
@@ -61,13 +62,13 @@ def bright(images: np.ndarray) -> np.ndarray:
 
 
 def trivial(sha256: str = "") -> CallablePredictor:
-    return CallablePredictor(bright, ModelContract(window=512, overlap=128, name="bright"), sha256=sha256)
+    return CallablePredictor(bright, BRIGHT, sha256=sha256)
 
 
 class BrightAsStored:
     """The same model given windows as they are stored; it answers levels, as one on a GPU does."""
 
-    contract = ModelContract(window=512, overlap=128, name="bright")
+    contract = BRIGHT
     name, sha256, device, fixed_size, concurrency, takes_stored = "bright", "", "cpu", False, 1, True
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -106,6 +106,11 @@ def test_a_server_that_goes_away_is_said_in_one_line(make_raster: MakeRaster, se
             raster.read((1,), 2500, 0, 100, 900)
 
 
+def test_a_file_that_is_not_there(server: Server) -> None:
+    with pytest.raises(RasterError, match="cannot be opened as a raster"), open_raster(url(server, Path("none.tif"))):
+        pass
+
+
 def test_a_bucket(make_raster: MakeRaster, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """What S3 is asked for with anonymous access: a bucket is a folder of the server then."""
     (server.folder / "bucket").mkdir()

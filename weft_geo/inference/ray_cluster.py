@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,6 +130,11 @@ class Cluster:
         """The first that is ready; None if the time is over and none is."""
         ready, _ = self._ray.wait(references, num_returns=1, timeout=timeout_s)
         return ready[0] if ready else None
+
+
+def arrivals(workers: Iterable[Any]) -> dict[Any, Any]:
+    """Workers by the reference that is ready when they have come up; on a busy cluster that may be never."""
+    return {worker.facts.remote(): worker for worker in workers}
 
 
 def no_room(waited_s: float) -> RunError:

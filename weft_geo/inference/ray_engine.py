@@ -13,7 +13,7 @@ from typing import Any
 
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.ledger import Entry, Ledger, SceneTask, choose_missing, describe_run
-from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, PATIENCE_S, Cluster, join_cluster, no_room
+from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, PATIENCE_S, Cluster, arrivals, join_cluster, no_room
 from weft_geo.inference.run import Progress
 
 
@@ -53,8 +53,7 @@ def _run(
     run = describe_run(model.sha256 or model.name, options)
     waiting = deque((task, 1) for task in choose_missing(tasks, book, run, overwrite))
     idle = [first]
-    others = [cluster.start() for _ in range(min(cluster.size, len(waiting)) - 1)]
-    starting = {worker.facts.remote(): worker for worker in others}
+    starting = arrivals(cluster.start() for _ in range(min(cluster.size, len(waiting)) - 1))
     under_way: dict[Any, tuple[Any, SceneTask, int]] = {}
     done, total = 0, len(waiting)
     tell = progress or (lambda *_: None)
@@ -74,8 +73,7 @@ def _run(
         try:
             entry = cluster.get(ready)
         except cluster.worker_died as error:
-            new = cluster.start()
-            starting[new.facts.remote()] = new
+            starting |= arrivals([cluster.start()])
             if attempt < MOST_ATTEMPTS:
                 waiting.append((task, attempt + 1))
                 continue

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import RunError
 from weft_geo.inference.backends import Predictor
-from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, PATIENCE_S, Cluster, ModelFacts, join_cluster, no_room
+from weft_geo.inference.ray_cluster import (
+    MOST_ATTEMPTS,
+    PATIENCE_S,
+    Cluster,
+    ModelFacts,
+    arrivals,
+    join_cluster,
+    no_room,
+)
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 AT_ONCE = 2
@@ -41,8 +49,7 @@ class RayModel:
         self._room: SimpleQueue[Any] = SimpleQueue()
         first, *others = (cluster.start() for _ in range(cluster.size))
         self._workers = [first]
-        # What a worker says when it is there: the worker. On a busy cluster that may be never.
-        self._starting = {worker.facts.remote(): worker for worker in others}
+        self._starting = arrivals(others)
         facts: ModelFacts = cluster.get(first.facts.remote())
         self.contract, self.name, self.sha256 = facts.contract, facts.name, facts.sha256
         self.device, self.fixed_size = facts.device, facts.fixed_size
@@ -98,8 +105,7 @@ class RayModel:
         with self._lock:
             if worker in self._workers:  # else another of its batches said so before
                 self._workers.remove(worker)
-                new = self._cluster.start()
-                self._starting[new.facts.remote()] = new
+                self._starting |= arrivals([self._cluster.start()])
 
     def _admit(self) -> None:
         """Gives work to those that are there by now; one that could not load the model says so when it has some."""
