@@ -12,7 +12,7 @@ from weft_geo.errors import RunError
 from weft_geo.inference import ray_engine
 from weft_geo.inference.fleet import run_fleet
 from weft_geo.inference.ledger import SceneTask
-from weft_geo.inference.ray_cluster import Worker
+from weft_geo.inference.ray_cluster import Cluster, Worker
 
 
 class DiedError(Exception):
@@ -28,6 +28,9 @@ class FakeCluster:
         self.size, self.room, self._dying = size, room, dying
         self.started = 0
         self.ran: list[tuple[int, str]] = []
+
+    def lacking(self, there: int) -> int:
+        return Cluster.lacking(self, there)  # type: ignore[arg-type]
 
     def start(self) -> Any:
         self.started += 1
@@ -72,8 +75,20 @@ def test_workers_that_never_come_up_are_given_nothing(tmp_path: Path, monkeypatc
 def test_a_lost_machine_leaves_its_scenes_to_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = FakeCluster(3, room=3, dying=(2, 3))
     assert [entry["status"] for entry in run(cluster, tmp_path, monkeypatch)] == ["done"] * 6
-    assert cluster.started == 5  # two in the place of the dead, for which there is no room
+    assert cluster.started == 6  # one more than there was room for, and two in the place of the dead
     assert {worker for worker, _ in cluster.ran[-4:]} == {1}
+
+
+def test_machines_that_join_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Growing(FakeCluster):
+        def wait(self, references: list[Any], timeout_s: float | None = None) -> Any:
+            if len(self.ran) == 2:
+                self.size = self.room = 4
+            return super().wait(references, timeout_s)
+
+    cluster = Growing(1, room=1)
+    assert [entry["status"] for entry in run(cluster, tmp_path, monkeypatch)] == ["done"] * 6
+    assert {worker for worker, _ in cluster.ran} == {1, 2, 3, 4}
 
 
 def test_a_replacement_that_comes_up_gets_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

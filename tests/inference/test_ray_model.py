@@ -16,7 +16,7 @@ import rasterio
 from weft_geo.errors import InputError, RunError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import CallablePredictor, model_on_ray, predict_scene, ray_model
-from weft_geo.inference.ray_cluster import ModelFacts
+from weft_geo.inference.ray_cluster import Cluster, ModelFacts
 from weft_geo.inference.ray_model import RayModel
 
 MakeRaster = Callable[..., Path]
@@ -94,6 +94,9 @@ class FakeCluster:
         self.size, self.room, self._dies = size, room, dies
         self.started = 0
 
+    def lacking(self, there: int) -> int:
+        return Cluster.lacking(self, there)  # type: ignore[arg-type]
+
     def start(self) -> Any:
         self.started += 1
         number = self.started
@@ -123,11 +126,23 @@ IMAGES = np.zeros((1, 3, 64, 64), np.float32)
 
 
 def test_a_batch_is_given_to_another_worker() -> None:
-    cluster = FakeCluster(2, dies=lambda number: number == 1)
+    cluster = FakeCluster(2, dies=lambda number: number == 1, room=2)
     model = RayModel(cluster)  # type: ignore[arg-type]
     for _ in range(10):
         assert model(IMAGES).shape == (1, 1, 64, 64)
-    assert cluster.started == 3
+    assert cluster.started == 4  # one more than there was room for, and one in the place of the dead
+
+
+def test_machines_that_join_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster(1, dies=lambda number: False, room=1)
+    model = RayModel(cluster)  # type: ignore[arg-type]
+    asked: list[int] = []
+    monkeypatch.setattr(cluster, "get", lambda reference: (asked.append(reference.worker), reference.get())[1])
+    model(IMAGES)
+    cluster.size = cluster.room = 4
+    for _ in range(20):
+        model(IMAGES)
+    assert set(asked) == {1, 2, 3, 4}
 
 
 def test_a_batch_over_which_every_worker_dies_ends_the_run() -> None:

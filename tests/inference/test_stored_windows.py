@@ -20,6 +20,7 @@ from weft_geo.inference import CallablePredictor, predict_scene
 from weft_geo.inference.backends import MultiDevicePredictor, answer_here, takes_stored
 from weft_geo.inference.blending import LEVELS, to_levels
 from weft_geo.inference.stored_windows import Levels, StoredWindows
+from weft_geo.inference.symmetries import MODES, mean_over
 
 MakeRaster = Callable[..., Path]
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
@@ -75,6 +76,27 @@ def test_the_layers_are_those_of_the_ordinary_way(
     assert any(windows.valid is not None for windows in remote.asked)
 
 
+@pytest.mark.parametrize("mode", ["flips", "d4"])
+def test_augmented_windows_travel_once_and_are_averaged_there(
+    make_raster: MakeRaster, tmp_path: Path, mode: str
+) -> None:
+    def lean(images: np.ndarray) -> np.ndarray:
+        """Not the same in all directions."""
+        return 1 / (1 + np.exp(-np.roll(images[:, :1], 1, axis=3)))
+
+    values = np.random.default_rng(0).integers(0, 250, (3, 50, 90))
+    values[:, 2:5, 3:6] = 17
+    scene = make_raster(values, nodata=17)
+    remote, layers = Remote(oracle(lean)), []
+    for name, predictor in (("remote", remote), ("here", oracle(lean))):
+        predict_scene(scene, predictor, probability=tmp_path / f"{name}.tif", tta=mode, batch_size=4)
+        with rasterio.open(tmp_path / f"{name}.tif") as raster:
+            layers.append(raster.read())
+    np.testing.assert_array_equal(*layers)
+    assert sum(len(windows.values) for windows in remote.asked) == 8
+    assert {windows.values.dtype.name for windows in remote.asked} == {"uint8"}
+
+
 @pytest.mark.parametrize("wrong", [2.0, -1.0, float("nan")])
 def test_what_is_no_probability_is_refused(make_raster: MakeRaster, tmp_path: Path, wrong: float) -> None:
     say = lambda images: np.full((len(images), 1, *images.shape[2:]), wrong, np.float32)  # noqa: E731
@@ -117,6 +139,17 @@ def test_torch_normalises_to_the_bit_like_numpy(dtype: str, seed: int, all_valid
     tensor = None if valid is None else torch.from_numpy(valid)
     ours = normalize(torch.from_numpy(portable(values)), tensor, normalizer, values.dtype)
     np.testing.assert_array_equal(ours.numpy(), StoredWindows(values, valid, normalizer).normalized())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_torch_averages_to_the_bit_like_numpy(mode: str) -> None:
+    torch = pytest.importorskip("torch", reason="needs the train extra")
+    from weft_geo.inference import torch_windows
+
+    images = np.random.default_rng(0).normal(size=(2, 3, 5, 7)).astype(np.float32)
+    lean = lambda images: images[:, :1] * images[:, 1:2, :1, :1]  # noqa: E731
+    ours = torch_windows.mean_over(MODES[mode], lean, torch.from_numpy(images))
+    np.testing.assert_array_equal(ours.numpy(), mean_over(MODES[mode], lean, images))
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -1,6 +1,7 @@
 import hashlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from weft_geo.errors import CheckpointError, InputError, MissingExtraError, RunError
 from weft_geo.geo.normalize import Normalizer
 from weft_geo.inference import load_predictor, predict_scene
+from weft_geo.inference.augment import augment
 from weft_geo.inference.stored_windows import Levels, StoredWindows
+from weft_geo.inference.symmetries import MODES
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +110,8 @@ def test_a_batch_too_large_for_the_gpu_is_run_in_halves(checkpoint: Path, monkey
         predictor(images)
 
 
-def test_windows_as_they_are_stored_give_what_normalised_ones_give(checkpoint: Path) -> None:
+@pytest.mark.parametrize("mode", ["none", "d4"])
+def test_windows_as_they_are_stored_give_what_normalised_ones_give(checkpoint: Path, mode: str) -> None:
     predictor: Any = load_predictor(checkpoint, device="cpu")
     rng = np.random.default_rng(0)
     values = rng.integers(0, 2**16, (5, 3, 64, 64), np.uint16)
@@ -115,8 +119,8 @@ def test_windows_as_they_are_stored_give_what_normalised_ones_give(checkpoint: P
         values, rng.random((5, 64, 64)) > 0.2, Normalizer(*[(float(n),) * 3 for n in (9, 60_000, 120, 60)])
     )
     predictor._most = 2
-    answer = predictor.answer(windows)
-    expected = Levels.of(predictor(windows.normalized()))
+    answer = predictor.answer(replace(windows, symmetries=MODES[mode]))
+    expected = Levels.of(augment(predictor, mode)(windows.normalized()))
     for ours, theirs in zip(vars(answer).values(), vars(expected).values(), strict=True):
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)

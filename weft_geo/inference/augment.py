@@ -7,22 +7,19 @@ cost.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from weft_geo.errors import InputError
-from weft_geo.inference.backends import Predictor
-
-MODES = {
-    "none": ((0, False),),
-    "flips": ((0, False), (0, True), (2, False), (2, True)),
-    "d4": tuple((turns, mirrored) for turns in range(4) for mirrored in (False, True)),
-}
-"""Quarter turns, and whether the columns are mirrored before."""
+from weft_geo.inference.backends import Predictor, answer_here, takes_stored
+from weft_geo.inference.stored_windows import Levels, StoredWindows
+from weft_geo.inference.symmetries import MODES, mean_over
 
 
 class Augmented:
-    """A model that averages over symmetries of the square.
+    """A model that averages over symmetries of the square, where it runs if it takes windows as they are stored.
 
     Args:
         predictor: The model.
@@ -36,21 +33,17 @@ class Augmented:
         self.device = predictor.device
         self.fixed_size = predictor.fixed_size
         self.concurrency = predictor.concurrency
+        self.takes_stored = takes_stored(predictor)
         self._predictor = predictor
         self._symmetries = MODES[mode]
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps float32 ``[B, C, H, W]`` to the mean of the probabilities, float32 ``[B, K, H, W]``."""
-        total: NDArray[np.float32] | None = None
-        for turns, mirrored in self._symmetries:
-            seen = images[..., ::-1] if mirrored else images
-            seen = np.ascontiguousarray(np.rot90(seen, turns, axes=(2, 3)))
-            said = np.rot90(self._predictor(seen), -turns, axes=(2, 3))
-            said = said[..., ::-1] if mirrored else said
-            total = said.copy() if total is None else np.add(total, said, out=total)
-        assert total is not None
-        total /= len(self._symmetries)
-        return total
+        return mean_over(self._symmetries, self._predictor, images)
+
+    def answer(self, windows: StoredWindows) -> Levels:
+        """The same of windows as they are stored: they travel once, and are turned and mirrored where the model is."""
+        return answer_here(self._predictor, replace(windows, symmetries=self._symmetries))
 
 
 def augment(predictor: Predictor, mode: str) -> Predictor:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from weft_geo.errors import CheckpointError, InputError, MissingExtraError, UnknownNameError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference.stored_windows import Levels, StoredWindows
+from weft_geo.inference.symmetries import mean_over
 
 NAMED_MODELS = {"embedded": "weft-tiny.onnx", "weft-tiny": "weft-tiny.onnx"}
 """Models that come with the package: name → file in ``weft_geo/weights``."""
@@ -61,7 +62,10 @@ class StoredPredictor(Predictor, Protocol):
         """Whether it wants to."""
 
     def answer(self, windows: StoredWindows) -> Levels:
-        """Normalises windows, and gives what it says of them as levels: what ``answer_here`` gives."""
+        """Normalises windows, and gives what it says of them as levels: what ``answer_here`` gives.
+
+        ``windows.symmetries`` are to be heeded too.
+        """
 
 
 def takes_stored(predictor: Predictor) -> TypeGuard[StoredPredictor]:
@@ -70,10 +74,10 @@ def takes_stored(predictor: Predictor) -> TypeGuard[StoredPredictor]:
 
 
 def answer_here(predictor: Predictor, windows: StoredWindows) -> Levels:
-    """Normalises windows, calls the predictor, and rounds what it says; its own way if it has one."""
+    """Normalises windows, calls the predictor, and rounds what it says in the mean; its own way if it has one."""
     if takes_stored(predictor):
         return predictor.answer(windows)
-    return Levels.of(predictor(windows.normalized()))
+    return Levels.of(mean_over(windows.symmetries, predictor, windows.normalized()))
 
 
 class CallablePredictor:

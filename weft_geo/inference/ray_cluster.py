@@ -90,7 +90,6 @@ class Cluster:
         cpus: CPUs that a worker takes where the cluster has no GPUs; None means one.
 
     Attributes:
-        size: Workers that there is room for.
         worker_died: The error that ``get`` raises if the worker died over its work.
 
     Raises:
@@ -99,15 +98,27 @@ class Cluster:
 
     def __init__(self, ray: Any, make_predictor: Callable[[], Predictor], cpus: int | None) -> None:
         self._ray = ray
-        room = ray.cluster_resources()
         cpus = cpus or 1
-        gpus = int(room.get("GPU", 0))
-        self.size = gpus or int(room.get("CPU", 0)) // cpus
+        has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
+        self._kind, self._share = ("GPU", 1) if has_gpus else ("CPU", cpus)
         if not self.size:
-            raise InputError(f"the cluster has {room.get('CPU', 0):.0f} CPUs free, and a worker takes {cpus}")
+            there = ray.cluster_resources().get("CPU", 0)
+            raise InputError(f"the cluster has {there:.0f} CPUs, and a worker takes {cpus}")
         self.worker_died: type[Exception] = ray.exceptions.RayActorError
-        self._actor: Any = ray.remote(Worker).options(num_cpus=cpus, num_gpus=1 if gpus else 0)
+        self._actor: Any = ray.remote(Worker).options(num_cpus=cpus, num_gpus=1 if has_gpus else 0)
         self._arguments = (make_predictor, cpus, Path.cwd())
+
+    @property
+    def size(self) -> int:
+        """Workers for which the cluster's machines are enough, as many as there are now."""
+        return int(self._ray.cluster_resources().get(self._kind, 0)) // self._share
+
+    def lacking(self, there: int) -> int:
+        """How many to start beside ``there`` workers: as many as there is room for, and one more.
+
+        The one more comes up when a machine joins, and is how that is noticed.
+        """
+        return max(self.size + 1 - there, 1)
 
     def start(self) -> Any:
         """A new worker; what it is asked waits until there is room for it and it has loaded the model."""

@@ -53,7 +53,7 @@ def _run(
     run = describe_run(model.sha256 or model.name, options)
     waiting = deque((task, 1) for task in choose_missing(tasks, book, run, overwrite))
     idle = [first]
-    starting = arrivals(cluster.start() for _ in range(min(cluster.size, len(waiting)) - 1))
+    starting = arrivals(cluster.start() for _ in range(min(cluster.lacking(1), len(waiting) - 1)))
     under_way: dict[Any, tuple[Any, SceneTask, int]] = {}
     done, total = 0, len(waiting)
     tell = progress or (lambda *_: None)
@@ -68,6 +68,9 @@ def _run(
             raise no_room(PATIENCE_S)
         if ready in starting:
             idle.append(starting.pop(ready))
+            if not starting:  # this was the one more: a machine has joined
+                lacking = min(cluster.lacking(len(idle) + len(under_way)), len(waiting) - len(idle))
+                starting = arrivals(cluster.start() for _ in range(lacking))
             continue
         worker, task, attempt = under_way.pop(ready)
         try:

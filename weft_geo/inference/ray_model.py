@@ -47,9 +47,9 @@ class RayModel:
         self._cluster = cluster
         self._lock = threading.Lock()
         self._room: SimpleQueue[Any] = SimpleQueue()
-        first, *others = (cluster.start() for _ in range(cluster.size))
+        first = cluster.start()
         self._workers = [first]
-        self._starting = arrivals(others)
+        self._starting = arrivals(cluster.start() for _ in range(cluster.lacking(1)))
         facts: ModelFacts = cluster.get(first.facts.remote())
         self.contract, self.name, self.sha256 = facts.contract, facts.name, facts.sha256
         self.device, self.fixed_size = facts.device, facts.fixed_size
@@ -113,6 +113,9 @@ class RayModel:
             there = [self._starting.pop(said) for said in self._cluster.ready(list(self._starting))]
             self._workers += there
             self._offer(there)
+            if there and not self._starting:  # among them was the one more: a machine has joined
+                lacking = self._cluster.lacking(len(self._workers))
+                self._starting |= arrivals(self._cluster.start() for _ in range(lacking))
 
     def _offer(self, workers: list[Any]) -> None:
         for _ in range(AT_ONCE):  # each has one batch before any has two

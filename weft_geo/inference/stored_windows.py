@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from weft_geo.geo.normalize import Normalizer
 from weft_geo.inference.blending import to_levels
+from weft_geo.inference.symmetries import MODES, Symmetries
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class StoredWindows:
         values: ``[n, C, h, w]`` as stored.
         valid: ``[n, h, w]``; other pixels become the mean. None if all are.
         normalizer: Turns them into the model's numbers.
+        symmetries: The model's answer is the mean over these.
     """
 
     values: NDArray[Any]
     valid: NDArray[np.bool_] | None
     normalizer: Normalizer
+    symmetries: Symmetries = MODES["none"]
 
     def normalized(self) -> NDArray[np.float32]:
         """What a ``Predictor`` is called with: float32 ``[n, C, h, w]``."""

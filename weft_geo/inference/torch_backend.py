@@ -16,7 +16,7 @@ from torch import Tensor
 from weft_geo.errors import InputError, RunError
 from weft_geo.inference.gpu_lanes import Ask, GpuLanes
 from weft_geo.inference.stored_windows import Levels, StoredWindows
-from weft_geo.inference.torch_windows import normalize, portable, to_levels
+from weft_geo.inference.torch_windows import mean_over, normalize, portable, to_levels
 from weft_geo.models import load_checkpoint
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -90,7 +90,8 @@ class TorchPredictor:
 
         def ask(values: Tensor, valid: Tensor | None = None) -> tuple[Tensor, ...]:
             with torch.inference_mode():
-                said = self._ask(normalize(values, valid, windows.normalizer, windows.values.dtype))
+                images = normalize(values, valid, windows.normalizer, windows.values.dtype)
+                said = mean_over(windows.symmetries, self._ask, images)
                 return to_levels(said), said.amin((1, 2, 3)), said.amax((1, 2, 3))
 
         batch = [portable(windows.values)] + ([] if windows.valid is None else [windows.valid])

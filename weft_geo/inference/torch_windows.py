@@ -6,6 +6,7 @@ number, a GPU multiplies with its reciprocal instead.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from weft_geo.geo.normalize import Normalizer
 from weft_geo.inference.blending import LEVELS
+from weft_geo.inference.symmetries import MODES, Symmetries
 
 KNOWN = {"uint8", "int8", "int16", "int32", "int64", "float32", "float64"}
 """Types that torch calculates with; uint16 travels as int16."""
@@ -53,6 +55,20 @@ def normalize(values: Tensor, valid: Tensor | None, normalizer: Normalizer, stor
     scaled.mul_(per_band(scale)).clamp_(0, 255).sub_(per_band(normalizer.mean)).div_(per_band(normalizer.std))
     normal = scaled.to(torch.float32)
     return normal if valid is None else normal.masked_fill_(~valid[:, None], 0)
+
+
+def mean_over(symmetries: Symmetries, predict: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """What ``symmetries.mean_over`` does: [n, C, h, w] → [n, K, h, w]."""
+    if symmetries == MODES["none"]:
+        return predict(images)
+    total: Tensor | None = None
+    for turns, mirrored in symmetries:
+        seen = images.flip(3) if mirrored else images
+        said = predict(seen.rot90(turns, (2, 3))).rot90(-turns, (2, 3))
+        said = said.flip(3) if mirrored else said
+        total = said if total is None else total + said
+    assert total is not None
+    return total / len(symmetries)
 
 
 def to_levels(probabilities: Tensor) -> Tensor:
