@@ -100,7 +100,7 @@ def test_an_earlier_tile_is_seen_where_a_later_one_has_no_image(
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        ({"crs": "EPSG:32634"}, "has the CRS EPSG:32634, but 1.tif EPSG:32633"),
+        ({"crs": "EPSG:32634"}, "has the CRS EPSG:32634, but 1.tif EPSG:32633; warp it"),
         ({"bands": 1}, "has bands 1 × uint8, but 1.tif 3 × uint8"),
         ({"transform": UTM @ Affine.scale(2)}, "has pixels of"),
         ({"transform": UTM @ Affine.translation(0.4, 0)}, "lies 0.40 pixels off the grid of 1.tif"),

@@ -70,18 +70,20 @@ def write_mosaic(tiles: Sequence[str | Path], path: Path) -> Path:
 def _check(info: RasterInfo, first: RasterInfo) -> None:
     """Raises InputError unless a tile fits the first one."""
 
-    def differ(what: str, has: object, wanted: object) -> InputError:
-        return InputError(f"{info.name} has {what} {has}, but {first.name} {wanted}; tiles of a mosaic must be alike")
+    def differ(what: str, has: object, wanted: object, remedy: str = "tiles of a mosaic must be alike") -> InputError:
+        return InputError(f"{info.name} has {what} {has}, but {first.name} {wanted}; {remedy}")
 
     if info.crs != first.crs:
-        raise differ("the CRS", info.crs, first.crs)
+        warp = [f"warp it first (gdalwarp -t_srs {first.crs} -tr … -tap)"] if first.crs and info.crs else []
+        raise differ("the CRS", info.crs, first.crs, *warp)
     if (info.bands, info.dtype) != (first.bands, first.dtype):
         raise differ("bands", f"{info.bands} × {info.dtype}", f"{first.bands} × {first.dtype}")
     if info.colors != first.colors:
         raise differ("band colours", ", ".join(info.colors), ", ".join(first.colors))
     across = ~first.transform @ info.transform
     if not all(math.isclose(a, b, abs_tol=1e-6) for a, b in zip(across[:2] + across[3:5], (1, 0, 0, 1), strict=True)):
-        raise differ("pixels of", (info.transform.a, info.transform.e), (first.transform.a, first.transform.e))
+        has, wanted = ((tile.transform.a, tile.transform.e) for tile in (info, first))
+        raise differ("pixels of", has, wanted, f"warp it first (gdalwarp -tr {wanted[0]:.9g} {-wanted[1]:.9g} -tap)")
     off = max(abs(across.c - round(across.c)), abs(across.f - round(across.f)))
     if off > GRID_TOLERANCE:
         raise InputError(
