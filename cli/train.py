@@ -72,7 +72,7 @@ def split_list(context: click.Context, parameter: click.Parameter, value: str | 
 @click.option("--overfit", type=click.IntRange(1), help="Learn so many images by heart, to see that all is well.")
 @click.option("--device", help="As Lightning's accelerator: auto, cpu, gpu …")
 @click.option("--devices", help="As Lightning's devices: how many, or which.")
-@click.option("--parallel", help="As Lightning's strategy: auto, ddp, fsdp …")
+@click.option("--parallel", help="As Lightning's strategy: auto, ddp …")
 @click.option("--precision", help="As Lightning's precision: 32-true, bf16-mixed, 16-mixed …")
 @click.option(
     "--gradient-checkpointing",

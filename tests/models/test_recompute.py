@@ -91,3 +91,15 @@ def test_idle_experts_only_collect_statistics_and_that_changes_nothing() -> None
             torch.testing.assert_close(parameter.grad, other.grad)
     state = lazy.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in eager.state_dict().items())
+
+
+def test_batch_norms_joined_over_processes_run_again_too() -> None:
+    """Those of a run on several GPUs refuse what others take."""
+    models = []
+    for parts in (False, "adapter"):
+        torch.manual_seed(0)
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(build_model("weft-tiny", **SMALL)).train()
+        model.recompute_in_backward(parts)
+        model(torch.randn(2, 3, 64, 64)).mask_logits.mean().backward()
+        models.append(model)
+    assert_same(*models)

@@ -34,3 +34,12 @@ def test_the_inverse_undoes_the_transform(wavelet: str) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (5, 8), (13, 11)])
 def test_the_convolution_keeps_any_size(size: tuple[int, int]) -> None:
     assert WaveletConv(4, 13)(torch.randn(1, 4, *size)).shape == (1, 4, *size)
+
+
+@pytest.mark.parametrize("wavelet", ["haar", "db2"])
+def test_half_precision_around_it_reaches_the_gradients(wavelet: str) -> None:
+    transform, before = wavelet_transform(wavelet, 4), torch.nn.Conv2d(4, 4, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = transform.inverse(transform(before(torch.randn(1, 4, 16, 16))))
+    out.float().sum().backward()
+    assert before.weight.grad is not None

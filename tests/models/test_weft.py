@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from weft_geo.errors import CheckpointError, UnknownNameError  # noqa: E402
 from weft_geo.models import Weft, build_model, load_checkpoint, model_names, save_checkpoint  # noqa: E402
 from weft_geo.models.official import rename  # noqa: E402
+from weft_geo.models.wavelet_expert_extractor import WaveletExpertMixture  # noqa: E402
 
 KEYS = Path(__file__).parents[1] / "data"
 
@@ -155,3 +157,34 @@ def test_more_bands_grow_from_the_rgb_weights(tiny: Weft, tmp_path: Path) -> Non
         grown, rgb = wide.state_dict()[name], tiny.state_dict()[name]
         torch.testing.assert_close(grown[:, :3] * 4 / 3, rgb)
         torch.testing.assert_close(grown[:, 3] * 4 / 3, rgb[:, 0])
+
+
+def test_probabilities_are_finer_than_half_precision() -> None:
+    model = build_model("weft-tiny").eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        probability = model.probabilities(torch.randn(1, 3, 128, 128))[:, 1]
+    assert probability.dtype == torch.float32
+    assert len(probability.unique()) > 5_000  # of 16,384 pixels; half precision knows some hundreds
+
+
+def test_an_images_mixture_does_not_depend_on_its_neighbours_in_half_precision() -> None:
+    """As on a GPU, where what comes in and what experts answer is bfloat16, and weights are not."""
+
+    class Scaled(torch.nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, x: Any) -> Any:
+            return x * self.factor
+
+    torch.manual_seed(0)
+    mixture = WaveletExpertMixture(32).eval()
+    router = mixture.router
+    mixture.experts = torch.nn.ModuleList(Scaled(1 + number / 7) for number in range(7))
+    router.forward = lambda x, ask=router.forward: ask(x.float())
+    images = (torch.randn(6, 32, 16, 16) + 2 * torch.randn(6, 32, 1, 1)).bfloat16()
+    with torch.inference_mode():
+        assert len(router(images).indices.sort(dim=1).values.unique(dim=0)) > 1
+        alone = torch.cat([mixture(image[None]) for image in images])
+        torch.testing.assert_close(mixture(images), alone, rtol=1e-5, atol=1e-5)

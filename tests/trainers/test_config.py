@@ -58,6 +58,7 @@ def test_yaml_holds_every_field_and_reads_back_the_same(tmp_path: Path) -> None:
         (ORSI | {"optimizer": {"lr": "fast"}}, r'"optimizer\.lr": Expected a .*float.* Got value: fast'),
         (ORSI | {"run": {"batchsize": 2}}, r"does not accept option 'run\.batchsize'"),
         (ORSI | {"run": {"batch_size": 0}}, r"run\.batch_size must be 1 or more, not 0"),
+        (ORSI | {"run": {"precision": "bf16-true"}}, "bf16-true would keep the weights themselves in half; give bf16"),
         (ORSI | {"model": {"ablate": ["moe"]}}, "moe is no part of WEFT"),
         (ORSI | {"model": {"ablate": ["twe"], "strategy": "lora"}}, "only the strategy weft has parts"),
         (ORSI | {"model": {"strategy": "prefix"}}, r'"model\.strategy": .*prefix'),

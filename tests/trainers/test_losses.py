@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +146,40 @@ def test_an_image_without_any_label_still_has_a_loss() -> None:
     loss = MaskLoss(2, LossConfig(num_points=64))(MaskDecoderOutput(*prediction, aux=[]), labels)["loss"]
     loss.backward()
     assert loss.isfinite()
+
+
+@contextmanager
+def autocast_of_cuda(dtype: Any) -> Iterator[None]:
+    """Without a GPU `torch.autocast("cuda")` turns itself off."""
+    before = torch.get_autocast_dtype("cuda")
+    torch.set_autocast_dtype("cuda", dtype)
+    torch.set_autocast_enabled("cuda", True)
+    torch.autocast_increment_nesting()
+    try:
+        yield
+    finally:
+        if not torch.autocast_decrement_nesting():
+            torch.clear_autocast_cache()
+        torch.set_autocast_enabled("cuda", False)
+        torch.set_autocast_dtype("cuda", before)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_semantic_loss_of_half_precision_on_a_gpu(dtype: Any) -> None:
+    """CUDA refuses what a CPU does not; these tensors are not there, but their operations are checked."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(), autocast_of_cuda(dtype):
+        scores = torch.rand(2, 2, 16, 16, device="cuda", dtype=dtype)
+        loss = semantic_loss(scores, torch.zeros(2, 64, 64, device="cuda", dtype=torch.long))
+    assert loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_matching_is_as_exact_in_half_precision(dtype: Any) -> None:
+    masks = torch.ones(2, 64, 64)
+    masks[1, :, :20] = 0
+    given = torch.randn(5, 3), torch.randn(5, 32, 32) - 12, torch.tensor([0, 1]), masks, torch.rand(12_544, 2)
+    expected = cost_at_points(*given)
+    with torch.autocast("cpu", dtype):
+        assert torch.equal(cost_at_points(*given), expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ L = pytest.importorskip("lightning.pytorch", reason="needs the train extra")
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
 from weft_geo.models import Weft, build_model  # noqa: E402
+from weft_geo.trainers.callbacks import RunningAverage  # noqa: E402
 from weft_geo.trainers.losses import LossConfig  # noqa: E402
 from weft_geo.trainers.metrics import PixelScores  # noqa: E402
 from weft_geo.trainers.optimizer import OptimizerConfig  # noqa: E402
@@ -126,3 +128,11 @@ def test_scores_leave_unlabelled_pixels_out() -> None:
     scores = PixelScores(2)
     scores.update(torch.tensor([[1, 1, 0, 0]]), torch.tensor([[1, 0, 0, 255]]))
     assert scores.compute().tolist() == [0.5, 0.5]
+
+
+def test_the_running_average_is_where_the_model_is() -> None:
+    """Lightning makes it before the model is on its device; on the CPU, every step would bring a copy there."""
+    average = RunningAverage(decay=0.9)
+    average._average_model = torch.nn.Linear(1, 1)
+    average.on_fit_start(None, SimpleNamespace(device=torch.device("meta")))
+    assert average._average_model.weight.device.type == "meta"

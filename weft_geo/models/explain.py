@@ -69,7 +69,7 @@ def explain(model: Segmenter, image: Tensor | NDArray[np.float32]) -> Explanatio
     """
     if not isinstance(model, Weft):
         raise InputError(f"the strategy {model.config.strategy} has no wavelet experts; give a checkpoint of a WEFT")
-    image = torch.as_tensor(image)
+    image = torch.as_tensor(image).to(next(model.parameters()).device)
     H, W = (padded_size(side) // 16 for side in image.shape[-2:])
     routings: list[Routing] = []
     boundaries: list[Tensor] = []

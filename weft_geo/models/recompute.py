@@ -40,7 +40,9 @@ def _statistics_untouched(part: nn.Module) -> Iterator[None]:
     norms = [module for module in part.modules() if isinstance(module, kinds) and module.training]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+        norm.momentum = 0.0
+        if norm.num_batches_tracked is not None:  # SyncBatchNorm wants one; this one is thrown away
+            norm.num_batches_tracked = torch.zeros_like(norm.num_batches_tracked)
     try:
         yield
     finally:

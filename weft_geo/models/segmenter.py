@@ -13,6 +13,7 @@ from weft_geo.geo.contract import ModelContract
 from weft_geo.models.backbones import Trunk, build_trunk
 from weft_geo.models.config import WeftConfig
 from weft_geo.models.mask_decoder import MaskDecoder, MaskDecoderOutput
+from weft_geo.models.precision import full_precision
 from weft_geo.models.recompute import Recomputable
 from weft_geo.models.resize import resize
 
@@ -126,8 +127,9 @@ class Segmenter(nn.Module):
 
 def semantic_scores(prediction: MaskDecoderOutput) -> Tensor:
     """[B, K, h, w]: Σ over queries of softmax(class), "no object" left out, times sigmoid(mask)."""
-    classes = prediction.class_logits.softmax(dim=-1)[..., :-1]
-    return torch.einsum("bqk,bqhw->bkhw", classes, prediction.mask_logits.sigmoid())
+    with full_precision(prediction.mask_logits.device):  # half would leave a few hundred different probabilities
+        classes = prediction.class_logits.float().softmax(dim=-1)[..., :-1]
+        return torch.einsum("bqk,bqhw->bkhw", classes, prediction.mask_logits.float().sigmoid())
 
 
 def pyramid(states: Sequence[Tensor]) -> list[Tensor]:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from weft_geo.models.precision import full_precision
+
 # Sub-bands in the research code's order; rows run down the image. The first is the local mean (times 2), the others
 # are details.
 _HAAR = torch.tensor(
@@ -96,14 +98,16 @@ class FilterBankTransform(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] with even H and W → [B, 4·C, H/2, W/2]."""
-        low, (high,) = self.analysis(x)
+        with full_precision(x.device):  # its own backward pass does not know of autocast
+            low, (high,) = self.analysis(x.float())
         return torch.cat((low.unsqueeze(2), high), dim=2).flatten(1, 2)
 
     def inverse(self, bands: Tensor) -> Tensor:
         """[B, 4·C, h, w] → [B, C, 2h, 2w]."""
         B, C4, h, w = bands.shape
-        split = bands.view(B, C4 // 4, 4, h, w)
-        out: Tensor = self.synthesis((split[:, :, 0], [split[:, :, 1:]]))
+        split = bands.float().view(B, C4 // 4, 4, h, w)
+        with full_precision(bands.device):
+            out: Tensor = self.synthesis((split[:, :, 0], [split[:, :, 1:]]))
         return out
 
 

@@ -49,7 +49,7 @@ class WaveletExpertMixture(Recomputable):
             return self.train_experts(x, routing)
         weights = routing.dense_weights()
         indices = routing.indices.cpu()  # a GPU is waited for once, not for every expert
-        out = torch.zeros_like(x)
+        out = torch.zeros_like(x, dtype=torch.promote_types(x.dtype, weights.dtype))  # as precise as each share
         for i, expert in enumerate(self.experts):
             chosen = (indices == i).any(dim=1).nonzero().squeeze(1)
             if len(chosen) == len(x):

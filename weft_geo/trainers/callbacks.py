@@ -14,7 +14,7 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
@@ -39,6 +39,14 @@ class StepSeed(L.Callback):  # type: ignore[misc]  # lightning is not type-check
         """Before anything is drawn."""
         place = (self.seed, trainer.global_step, batch_idx % trainer.accumulate_grad_batches, trainer.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+
+
+class RunningAverage(EMAWeightAveraging):  # type: ignore[misc]
+    """A running average of the weights beside the model; Lightning leaves it on the CPU, a copy there every step."""
+
+    def on_fit_start(self, trainer: Any, task: Any) -> None:
+        """When the model is on its device."""
+        self._average_model.to(task.device)
 
 
 class Interruption:

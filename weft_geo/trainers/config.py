@@ -87,7 +87,7 @@ class RunConfig:
         accumulate: batches whose gradients are added up before a step.
         device: as Lightning's accelerator: "auto", "cpu", "gpu" …
         devices: as Lightning's devices: a number, a list such as "0,1", or "auto".
-        parallel: as Lightning's strategy: "auto", "ddp", "fsdp" …
+        parallel: as Lightning's strategy: "auto", "ddp" …
         precision: as Lightning's precision: "32-true", "bf16-mixed", "16-mixed" …
         gradient_checkpointing: parts that run again in the backward pass instead of keeping their values: "adapter" for
             the experts, the adapter and the pixel decoder, True for these and the trunk's layers, False for none.
@@ -155,6 +155,10 @@ class TrainConfig:
         for name in ("batch_size", "accumulate", "val_every", "save_every", "log_every"):
             if getattr(run, name) < 1:
                 raise InputError(f"run.{name} must be 1 or more, not {getattr(run, name)}")
+        if run.precision in ("bf16-true", "16-true", "bf16", "16"):
+            raise InputError(
+                f"precision {run.precision} would keep the weights themselves in half; give bf16-mixed or 16-mixed"
+            )
         if self.optimizer.max_steps < 1:
             raise InputError(f"optimizer.max_steps must be 1 or more, not {self.optimizer.max_steps}")
         if data.crop < 64 or data.crop % 32:

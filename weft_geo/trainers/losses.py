@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from weft_geo.models.mask_decoder import MaskDecoderOutput, MaskPrediction
+from weft_geo.models.precision import full_precision
 from weft_geo.models.segmenter import semantic_scores
 from weft_geo.trainers.matcher import assign, cost_at_points
 from weft_geo.trainers.point_sampling import sample_points, uncertain_points
@@ -190,6 +191,11 @@ def semantic_loss(scores: Tensor, label_maps: Tensor) -> Tensor:
         scores: [B, K, h, w], the model's semantic scores.
         label_maps: [B, H, W].
     """
+    with full_precision(scores.device):  # CUDA's autocast refuses this BCE, and in half 1 − 1e-5 is 1
+        return _semantic_loss(scores.float(), label_maps)
+
+
+def _semantic_loss(scores: Tensor, label_maps: Tensor) -> Tensor:
     resized = F.interpolate(scores, size=label_maps.shape[-2:], mode="bilinear", align_corners=False)
     probability = resized[:, 1:].sum(dim=1) / resized.sum(dim=1).clamp_min(1e-6)
     valid = label_maps != IGNORE

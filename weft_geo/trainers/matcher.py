@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from weft_geo.errors import RunError
+from weft_geo.models.precision import full_precision
 from weft_geo.trainers.point_sampling import sample_points
 
 
@@ -62,13 +63,14 @@ def cost_at_points(
         [Q, T].
     """
     everywhere = points.unsqueeze(0)
-    return matching_cost(
-        class_logits.float(),
-        sample_points(mask_logits.unsqueeze(0).float(), everywhere)[0],
-        labels,
-        sample_points(masks.unsqueeze(0).float(), everywhere)[0],
-        **weights,
-    )
+    with full_precision(mask_logits.device):  # the sum over points does not fit float16
+        return matching_cost(
+            class_logits.float(),
+            sample_points(mask_logits.unsqueeze(0).float(), everywhere)[0],
+            labels,
+            sample_points(masks.unsqueeze(0).float(), everywhere)[0],
+            **weights,
+        )
 
 
 def assign(cost: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from weft_geo.datasets.datamodules import is_first_process
@@ -22,7 +22,17 @@ from weft_geo.errors import InputError, OutputExistsError
 from weft_geo.geo.whole_files import written_whole
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
-from weft_geo.trainers.callbacks import LAST, Curves, Follow, Interruption, KeepLast, Pictures, Progress, StepSeed
+from weft_geo.trainers.callbacks import (
+    LAST,
+    Curves,
+    Follow,
+    Interruption,
+    KeepLast,
+    Pictures,
+    Progress,
+    RunningAverage,
+    StepSeed,
+)
 from weft_geo.trainers.config import TrainConfig, build_config, read_values
 from weft_geo.trainers.meter import Meter
 from weft_geo.trainers.start import open_data, start_model
@@ -125,7 +135,7 @@ def train(
             folder,
             [
                 StepSeed(config.run.seed),
-                *([EMAWeightAveraging(decay=config.run.ema)] if config.run.ema else []),
+                *([RunningAverage(decay=config.run.ema)] if config.run.ema else []),
                 meter,
                 Curves(folder, config.run.log_every),
                 best,
