@@ -12,6 +12,7 @@ import geoparquet_validator
 import numpy as np
 import pyarrow.parquet
 import pyogrio
+import pyproj
 import pytest
 import shapely
 from affine import Affine
@@ -363,3 +364,44 @@ def test_regularised_layers(tmp_path):
     expected = polygonize(values, TRANSFORM, CRS, regularize=True, connectivity=4)
     assert objects.geometry.geom_equals(expected.geometry).all()
     assert list(objects.columns) == export.SCHEMA.names
+
+
+RING = np.zeros((60, 60), np.uint8)
+RING[5:55, 5:55] = 1
+RING[25:35, 25:35] = RING[10:14, 28:33] = 0
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("EPSG:4326", Affine(0.01, 0, 359.7, 0, -0.01, 10)),
+        ("EPSG:4326", Affine(0.01, 0, 179.7, 0, -0.01, 10)),
+        ("EPSG:3857", Affine(10, 0, 20_037_508.34 - 300, 0, -10, 1e6)),
+        ("EPSG:3832", Affine(1000, 0, 3_339_584.7 - 30_000, 0, -1000, -1.9e6)),
+        ("EPSG:3413", Affine(10_000, 0, -300_000, 0, -10_000, 300_000)),
+        ("EPSG:3031", Affine(10_000, 0, -300_000, 0, -10_000, 300_000)),
+    ],
+)
+def test_geojson_over_180_degrees_and_around_a_pole(crs, transform, tmp_path):
+    path = tmp_path / "objects.geojson"
+    with ObjectStream(path, width=60, height=60, transform=transform, crs=crs) as stream:
+        stream.push(RING[None].astype(np.float32))
+    (feature,) = json.loads(path.read_text())["features"]
+    shape = shapely.geometry.shape(feature["geometry"])
+    assert shape.is_valid
+    assert -180 <= shape.bounds[0] <= shape.bounds[2] <= 180
+    equal_area = pyproj.Transformer.from_crs("EPSG:4326", "+proj=cea +datum=WGS84", always_xy=True)
+    flat = shapely.transform(shape, lambda xy: np.column_stack(equal_area.transform(xy[:, 0], xy[:, 1])))
+    assert flat.area == pytest.approx(feature["properties"]["area_m2"], rel=2e-3)
+
+
+@pytest.mark.parametrize("outline", ["pixel", "subpixel"])
+def test_nan_counts_as_0(outline, tmp_path):
+    values = np.full((1, 9, 9), 0.0, np.float32)
+    values[0, 2:6, 2:6] = 0.9
+    found = []
+    for name, nothing in (("a.gpkg", 0.0), ("b.gpkg", np.nan)):
+        values[0, 3, 3] = values[0, 6] = nothing
+        write(tmp_path / name, values, options=VectorOptions(outline=outline))
+        found.append(geopandas.read_file(tmp_path / name, layer="objects"))
+    assert found[0].geometry.geom_equals(found[1].geometry).all()

@@ -114,3 +114,44 @@ def test_a_crs_that_is_none():
 def test_a_raster_beyond_its_crs():
     with pytest.raises(CrsError, match="area of use"):
         polygonize(np.ones((4, 4), np.uint8), Affine(1e12, 0, 0, 0, -1e12, 0), "EPSG:32635")
+
+
+WORLD = Affine(1, 0, -180, 0, -1, 90)
+SPHERE_M2 = 510_065_621_724_088.0
+
+
+@pytest.mark.parametrize("options", [{}, {"min_area_m2": 1e12}, {"min_hole_m2": 1.0}, {"simplify_m": 100.0}])
+def test_an_object_around_the_earth(options):
+    mask = np.ones((180, 360), np.uint8)
+    mask[100, 100] = 0
+    (row,) = polygonize(mask, WORLD, "EPSG:4326", **options).itertuples()
+    assert row.area_m2 == pytest.approx(SPHERE_M2, rel=1e-4)
+    assert len(row.geometry.interiors) == 1
+    assert shapely.Polygon(row.geometry.exterior).area == 180 * 360
+
+
+@pytest.mark.parametrize("columns", [180, 300, 360])
+def test_long_edges_are_straight_in_the_crs(columns):
+    mask = np.zeros((180, 360), np.uint8)
+    mask[20:60, :columns] = 1
+    (row,) = polygonize(mask, WORLD, "EPSG:4326").itertuples()
+    (narrow,) = polygonize(mask[:, :1], WORLD, "EPSG:4326").itertuples()
+    assert row.area_m2 == pytest.approx(columns * narrow.area_m2, rel=1e-3)
+
+
+def test_a_grid_that_reaches_half_a_pixel_over_the_poles():
+    mask = np.ones((73, 144), np.uint8)
+    (row,) = polygonize(mask, Affine(2.5, 0, -1.25, 0, -2.5, 91.25), "EPSG:4326").itertuples()
+    assert row.area_m2 == pytest.approx(SPHERE_M2, rel=1e-4)
+
+
+def test_holes_are_measured_where_they_lie():
+    mask = np.ones((6000, 100), np.uint8)
+    mask[100, 50] = mask[5900, 50] = 0  # 0.64 km² at 59° N and 1.23 km² at 1° N
+    (row,) = polygonize(mask, Affine(0.01, 0, 20, 0, -0.01, 60), "EPSG:4326", min_hole_m2=1.2e6).itertuples()
+    assert [hole.bounds[1] for hole in row.geometry.interiors] == [0.99]
+
+
+def test_a_long_object_is_not_looked_for_beyond_its_crs():
+    objects = polygonize(np.ones((1, 3000), np.uint8), Affine(1e4, 0, -15e6, 0, -1e4, 0), "ESRI:54009")
+    assert objects["area_m2"][0] == pytest.approx(3000 * 1e8, rel=0.01)

@@ -1,5 +1,7 @@
 """Predicted objects against true ones."""
 
+import tracemalloc
+
 import geopandas
 import pytest
 import shapely
@@ -130,3 +132,14 @@ def test_masks_of_real_scenes_give_back_their_polygons(real_data):
             assert scores.area_iou > 0.98
             assert scores.mean_iou > best.mean_iou - 0.005
         assert objects.count_coordinates().sum() < 0.4 * plain.count_coordinates().sum()
+
+
+def test_one_large_shape_does_not_make_all_others_large():
+    squares = layer(
+        box(0, 0, 9, 9).buffer(1000, quad_segs=4000), *(box(5000 + 9 * k, 0, 5005 + 9 * k, 5) for k in range(500))
+    )
+    tracemalloc.start()
+    assert match_objects(squares, squares).true_positives == 501
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50 << 20

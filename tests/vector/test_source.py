@@ -190,3 +190,25 @@ def test_blocks_that_a_sparse_file_leaves_out(nodata, bands, height, rows, tmp_p
         pandas.testing.assert_frame_equal(objects.drop(columns="geometry"), expected.drop(columns="geometry"))
         if (bands, nodata) == (2, 0):  # one band is read until it tells what its values mean
             assert sum(tall * wide for *_, tall, wide in read) < height * 140
+
+
+@pytest.mark.parametrize("text", ["water, land", "5", "null", '{"a": 1}'])
+def test_a_tag_of_another_program_is_no_list_of_classes(text, make_raster, tmp_path):
+    path = make_raster(BLOCK * 2)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(CLASSES=text)
+    assert set(vectorize(path, tmp_path)["class"]) == {"2"}
+
+
+def test_more_classes_than_can_be_told_apart():
+    with pytest.raises(InputError, match="255"):
+        polygonize(np.full((2, 2), 256, np.uint16), classes=[str(k) for k in range(300)])
+    with pytest.raises(InputError, match="255"):
+        polygonize(np.ones((300, 2, 2), np.float32))
+
+
+def test_bands_of_bool_and_masked_arrays_are_refused():
+    with pytest.raises(InputError, match="bool"):
+        polygonize(np.ones((2, 3, 3), bool))
+    with pytest.raises(InputError, match="masked array"):
+        polygonize(np.ma.MaskedArray(np.ones((3, 3), np.uint8), np.eye(3, dtype=bool)))

@@ -27,12 +27,25 @@ def drop_small(polygons: Polygons, ground: Ground, options: VectorOptions) -> tu
         return polygons, everything
     measures = polygons.measure(ground)
     if options.min_hole_m2:
-        polygons = polygons.keep_rings(polygons.is_shell | (measures.ring_m2 >= options.min_hole_m2))
+        ring_m2, far = measures.ring_m2, ~polygons.is_shell & measures.exact[polygons.owner]
+        if far.any():
+            ring_m2[far] = _hole_areas(polygons, far, ground)
+        polygons = polygons.keep_rings(polygons.is_shell | (ring_m2 >= options.min_hole_m2))
         measures = polygons.measure(ground)
     if not options.min_area_m2:
         return polygons, everything
     keep = exact_measures(polygons, measures, ground)[0] >= options.min_area_m2
     return polygons.keep_objects(keep), keep
+
+
+def _hole_areas(polygons: Polygons, chosen: Bools, ground: Ground) -> Floats:
+    """Areas in m² of some holes, each measured where it lies and not at the centre of its object."""
+    some = polygons.keep_rings(chosen)
+    count = len(some.owner)
+    # Read backwards, a hole runs as a shell does.
+    start = some.ring_start[-1] - some.ring_start[::-1]
+    shells = Polygons(some.points[::-1], start, np.ones(count, dtype=bool), np.arange(count), count)
+    return exact_measures(shells, shells.measure(ground), ground)[0][::-1]
 
 
 def exact_measures(polygons: Polygons, measures: Measures, ground: Ground) -> tuple[Floats, Floats]:

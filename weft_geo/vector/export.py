@@ -30,6 +30,7 @@ import shapely
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
 from weft_geo.geo.whole_files import beginning_with, check_name, move_into_place, place_of
+from weft_geo.vector.antimeridian import to_longitudes
 from weft_geo.vector.style import add_style
 
 LAYER = "objects"
@@ -239,7 +240,7 @@ def _to_rfc7946(batches: Iterator[pa.RecordBatch], crs: pyproj.CRS | None) -> It
     for batch in batches:
         shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
         if change is not None:
-            shapes = shapely.transform(shapes, lambda xy: np.column_stack(change.transform(xy[:, 0], xy[:, 1])))
+            shapes = to_longitudes(shapes, change)
         rounded = shapely.transform(shapes, lambda xy: np.round(xy, 7))
         bad = ~shapely.is_valid(rounded)
         if bad.any():

@@ -20,6 +20,10 @@ EXACT_EXTENT_M = 5_000.0
 which agrees to better than 1e-6 (what is left is of second order in the object's size over the Earth's radius)."""
 
 
+LONGEST_EDGE_DEG = 5.0
+"""Edges that span more than this are cut when they are measured: straight in the CRS, they run far from the geodesic
+between their ends, which for an edge around the Earth has no length at all."""
+
 EXACT_SHARE, DRAWN_SHARE = 1e-6, 1e-4
 """Share of a pixel that coordinates are rounded to: corners of pixels are where they are, and rounding only takes the
 noise off the last bits; outlines between them are not known better than to a ten-thousandth of one."""
@@ -102,7 +106,8 @@ class Ground:
                 "the raster reaches places where its CRS has no longitude and latitude, so areas cannot be measured; "
                 "check its CRS and transform, or crop it to the area of use of the CRS"
             )
-        return np.asarray(lon) * self._degrees, np.asarray(lat) * self._degrees
+        # Grids of the whole Earth that are registered at their centres reach half a pixel over the poles.
+        return np.asarray(lon) * self._degrees, np.clip(np.asarray(lat) * self._degrees, -90.0, 90.0)
 
     def metric(self, cols: Floats, rows: Floats, reach_px: Floats | float = 1.0) -> Floats:
         """Metric tensor of the pixel grid at some places.
@@ -110,7 +115,8 @@ class Ground:
         Args:
             cols: [n] pixel columns (fractions allowed; 0 is the left edge of the raster).
             rows: [n] pixel rows.
-            reach_px: half the span over which the differences are taken, in pixels.
+            reach_px: half the span over which the differences are taken, in pixels; cut at `EXACT_EXTENT_M`, since a
+                chord through the Earth tells nothing of its surface.
 
         Returns:
             [n, 3]: E, F, G in m² per pixel²; a step (dc, dr) is sqrt(E dc² + 2 F dc dr + G dr²) metres long, and a
@@ -121,7 +127,12 @@ class Ground:
             a, b, _, d, e, _ = self.transform[:6]
             one = np.array([a * a + d * d, a * b + d * e, b * b + e * e]) * self.unit_m**2
             return np.tile(one, (len(cols), 1))
-        reach = np.broadcast_to(np.maximum(np.asarray(reach_px, float), 1.0), cols.shape)
+        near = self._differences(cols, rows, np.full(cols.shape, 1 / 64))
+        most = EXACT_EXTENT_M / np.maximum(np.sqrt(np.maximum(near[:, 0], near[:, 2])), 1e-9)
+        return self._differences(cols, rows, np.minimum(np.maximum(np.asarray(reach_px, float), 1.0), most))
+
+    def _differences(self, cols: Floats, rows: Floats, reach: Floats) -> Floats:
+        """The metric by differences over twice a reach [n], in pixels."""
         c = np.stack([cols + reach, cols - reach, cols, cols])
         r = np.stack([rows, rows, rows + reach, rows - reach])
         x, y = self.place(c, r)
@@ -146,11 +157,29 @@ class Ground:
                 if self.geod is None:
                     ring_area, ring_length = shapely.Polygon(ring).area * self.unit_m**2, ring.length * self.unit_m
                 else:
-                    x, y = shapely.get_coordinates(ring).T
-                    ring_area, ring_length = self.geod.polygon_area_perimeter(*self.lonlat(x, y))
+                    ring_area, ring_length = self._ring(*shapely.get_coordinates(ring).T)
                 area += abs(ring_area) if k == 0 else -abs(ring_area)
                 perimeter += ring_length if k == 0 else 0.0
         return area, perimeter
+
+    def _ring(self, x: Floats, y: Floats) -> tuple[float, float]:
+        """Area in m² and length in m of one closed ring in CRS coordinates."""
+        assert self.geod is not None
+        assert self.crs is not None
+        lon, lat = self.lonlat(x, y)
+        span = np.maximum(np.abs(np.diff(lon)), np.abs(np.diff(lat)))
+        pieces = np.maximum(np.ceil(span / LONGEST_EDGE_DEG), 1).astype(np.int64)
+        if pieces.max() > 1:
+            edge = np.repeat(np.arange(len(pieces)), pieces)
+            share = (np.arange(len(edge)) - (np.cumsum(pieces) - pieces)[edge]) / pieces[edge]
+            lon, lat = self.lonlat(*(v[:-1][edge] + share * np.diff(v)[edge] for v in (x, y)))
+        area, length = self.geod.polygon_area_perimeter(lon, lat)
+        turned = bool(shapely.is_ccw(shapely.linearrings(x, y))) != (area > 0)
+        if turned and self.crs.is_geographic and np.ptp(lon) > 180:
+            # Geod gives the smaller side of a ring; here it is known which side is inside.
+            eighth, _ = self.geod.polygon_area_perimeter([0, 90, 0], [0, 0, 90])
+            area = 8 * eighth - abs(area)
+        return area, length
 
 
 def metric_frame(metric: Floats) -> Floats:

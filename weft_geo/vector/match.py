@@ -146,8 +146,11 @@ def _polygons(layer: geopandas.GeoDataFrame) -> Shapes:
     shapes = np.asarray(layer.geometry.array, dtype=object)
     shapes = shapely.force_2d(shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))])
     shapes = _repair(np.asarray(shapes, dtype=object))
-    _, first = np.unique(shapely.to_wkb(shapely.normalize(shapes)).astype(bytes), return_index=True)
-    return np.asarray(shapes[np.sort(first)], dtype=object)
+    # Not np.unique, whose fixed-width strings would all be as long as the longest.
+    first: dict[bytes, int] = {}
+    for k, wkb in enumerate(shapely.to_wkb(shapely.normalize(shapes))):
+        first.setdefault(wkb, k)
+    return np.asarray(shapes[list(first.values())], dtype=object)
 
 
 def _repair(shapes: Shapes) -> Shapes:

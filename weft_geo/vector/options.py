@@ -22,7 +22,7 @@ class VectorOptions:
         outline: "pixel" follows the pixel edges exactly; "subpixel" runs between the pixel centres where the
             probability crosses the threshold (marching squares).
         min_area_m2: objects smaller than this are dropped (0 keeps all).
-        min_hole_m2: holes smaller than this are filled (0 keeps all).
+        min_hole_m2: holes smaller than this are filled (0 keeps all). An object in such a hole stays and overlaps it.
         simplify_m: tolerance of the simplification (0 leaves the outline as it is): a vertex goes when the triangle
             it makes with its neighbours has less area than the square of this. Touching objects keep shared edges.
         regularize: give objects right angles, where that changes them little.

@@ -107,8 +107,10 @@ def _regular_polygon(polygon: shapely.Polygon, tolerance_m: float) -> shapely.Po
         new.append(corners + origin)
     result = shapely.Polygon(new[0], new[1:])
     # Two directions that differ little may cross far from where the walls meet.
-    spike = shapely.distance(shapely.points(np.vstack(new)), shapely.boundary(polygon)).max()
-    return result if spike <= FARTHEST * tolerance_m and shapely.is_valid(result) else None
+    old = shapely.boundary(polygon)
+    shapely.prepare(old)
+    near = shapely.dwithin(old, shapely.points(np.vstack(new)), FARTHEST * tolerance_m).all()
+    return result if near and shapely.is_valid(result) else None
 
 
 def _merge_steps(lines: list[_Line], normals: Floats, tolerance_m: float) -> Floats | None:

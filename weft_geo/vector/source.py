@@ -30,6 +30,7 @@ from weft_geo.vector.row_reader import RowReader
 from weft_geo.vector.strip import Strip
 
 MAX_CLASS_GUESSED = 31
+MOST_CLASSES = 255
 LOT_PIXELS = 1 << 21
 
 Values = npt.NDArray[Any]
@@ -78,6 +79,8 @@ class Source:
         Raises:
             InputError: its shape or type is unusable.
         """
+        if isinstance(array, np.ma.MaskedArray):
+            raise InputError("a masked array came; give its values with NaN, or 0 in a mask, where they are masked")
         if array.ndim not in (2, 3) or not array.size:
             raise InputError(
                 f"an array of shape {array.shape} came; expected [height, width] or [classes, height, width]"
@@ -212,11 +215,11 @@ def find_meaning(
     Raises:
         InputError: the values cannot be classes nor probabilities, or the names do not fit the bands.
     """
-    if dtype == np.bool_:
+    if dtype == np.bool_ and bands == 1:
         return Meaning("classes", _names(name, classes, 1))
-    if "CLASSES" in tags and classes is None:
-        classes = [str(item) for item in json.loads(tags["CLASSES"])[1:]]
-        return Meaning("classes", tuple(classes))
+    tagged = _tagged_classes(tags.get("CLASSES", ""))
+    if tagged and classes is None:
+        return Meaning("classes", tagged)
     if dtype.kind not in "iuf":
         raise InputError(f"{name} holds {dtype}; give integers or floats")
     if dtype.kind == "f" or "SCALE" in tags or bands > 1:
@@ -227,6 +230,8 @@ def find_meaning(
             classes = told
         return Meaning("probability", _names(name, classes, bands), 1.0 if dtype.kind == "f" else 255.0)
     if classes is not None and len(classes) > 1:
+        if len(classes) > MOST_CLASSES:
+            raise InputError(f"{len(classes)} classes were named; {MOST_CLASSES} at most can be told apart")
         return Meaning("classes", tuple(classes))
     top = 0
     for some in tops:
@@ -244,7 +249,18 @@ def find_meaning(
     )
 
 
+def _tagged_classes(text: str) -> tuple[str, ...]:
+    """Names of the classes 1…K in a tag as `weft-geo predict --mask` writes it; none if it is another program's."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return ()
+    return tuple(map(str, told[1:])) if isinstance(told, list) and len(told) <= MOST_CLASSES + 1 else ()
+
+
 def _names(name: str, classes: Sequence[str] | None, bands: int) -> tuple[str, ...]:
+    if bands > MOST_CLASSES:
+        raise InputError(f"{name} has {bands} bands; {MOST_CLASSES} classes at most can be told apart")
     if classes is None:
         return ("object",) if bands == 1 else tuple(str(k + 1) for k in range(bands))
     if len(classes) != bands:

@@ -110,6 +110,8 @@ class ObjectStream:
             )
         if valid is not None and valid.shape != probability.shape[1:]:
             raise InputError(f"a valid mask of shape {valid.shape} came with a strip of {probability.shape}")
+        if np.isnan(probability).any():
+            probability = np.where(np.isnan(probability), 0, probability)
         self.push_strip(mask_strip(probability_strip(probability, self.options.threshold), valid))
 
     def push_strip(self, strip: Strip) -> None:
