@@ -306,3 +306,18 @@ def test_statistics_are_those_of_all_pixels(tmp_path: Path) -> None:
     report = verify_split(BENCHMARKS["ecssd"], tmp_path, "test", workers=1)
     assert report.mean == pytest.approx(pixels.mean(dim=1).tolist(), abs=0.01)
     assert report.std == pytest.approx(pixels.std(dim=1, correction=0).tolist(), abs=0.01)
+
+
+def test_class_numbers_beside_255_are_no_mask(tmp_path: Path) -> None:
+    values = np.zeros((32, 32), np.uint8)
+    values[:8], values[8:20], values[20:22] = 1, 3, 255
+    Image.fromarray(values).save(tmp_path / "classes.png")
+    with pytest.raises(DatasetError, match=r"holds the numbers 0, 1, 3, 255: it seems to number classes"):
+        read_mask(tmp_path / "classes.png")
+    values[values == 3] = 0  # 0, 1, unknown: as it was
+    Image.fromarray(values).save(tmp_path / "binary.png")
+    assert set(np.unique(read_mask(tmp_path / "binary.png"))) == {0, 1, 255}
+    values = np.zeros((32, 32), np.uint8)
+    values[8:24, 8:24], values[7, 8:24] = 255, 40  # a box with a faint edge
+    Image.fromarray(values).save(tmp_path / "smooth.png")
+    assert read_mask(tmp_path / "smooth.png").sum() == 256

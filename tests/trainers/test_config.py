@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,28 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(InputError, match="must hold sections"):
         read_values(tmp_path / "list.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("data: {overfit: 0}", "data.overfit must be 1 or more, not 0"),
+        ("data: {workers: }", "data.workers must not be empty; leave it out for 2"),
+        ("data: {gsd_m: .nan}", "data.gsd_m must be a positive number of metres or null, not nan"),
+        ("model: {experts: 9}", "model.experts must lie in 1…7, not 9"),
+        ("loss: {oversample: 0.5}", "loss.oversample must be 1 or more, not 0.5"),
+        ("loss: {importance: 75}", "loss.importance must lie in 0…1, not 75.0"),
+        ("loss: {class_weight: .nan}", "loss.class_weight must be 0 or more, not nan"),
+        ("optimizer: {lr: }", "optimizer.lr must not be empty; leave it out for 5e-05"),
+        ("optimizer: {lr: -1.0e-4}", "optimizer.lr must be a positive number, not -0.0001"),
+        ("optimizer: {betas: [0.9, 1.0]}", "optimizer.betas must lie in 0…1, 1 left out, not [0.9, 1.0]"),
+        ("run: {seed: -1}", "run.seed must be 0 or more, not -1"),
+        ("run: {ema: 99}", "run.ema must lie in 0…1, not 99"),
+        ("run: {freeze_norms_at: 45}", "run.freeze_norms_at must lie in 0…1, not 45"),
+        ("run: {devices: two}", 'run.devices must be "auto", a number, or a list such as "0,1", not \'two\''),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(text: str, said: str) -> None:
+    values = yaml.safe_load(text)
+    with pytest.raises(InputError, match=re.escape(said)):
+        build_config(OWN | values | {"data": OWN["data"] | values.get("data", {})})

@@ -21,7 +21,9 @@ class Areas:
     val: list[Bounds]
 
 
-def split_by_area(scenes: Sequence[Bounds], objects: gpd.GeoDataFrame, share: float) -> Areas:
+def split_by_area(
+    scenes: Sequence[Bounds], objects: gpd.GeoDataFrame, share: float, pixel: tuple[float, float] | None = None
+) -> Areas:
     """Keep a strip of each scene, along one of its four sides, for validation.
 
     Of the four strips, the one is taken that holds the share of the objects' area which is nearest to its share of the
@@ -32,9 +34,11 @@ def split_by_area(scenes: Sequence[Bounds], objects: gpd.GeoDataFrame, share: fl
         scenes: rectangles of the scenes.
         objects: polygons in the same CRS.
         share: of each scene's area that is kept for validation, in (0, 1).
+        pixel: width and height of a pixel; strips are then of whole pixels, one at least, so that chips that begin at
+            their edges show pixels as they are. None for any width.
 
     Raises:
-        InputError: `share` is out of range.
+        InputError: `share` is out of range, or would leave nothing of a scene.
     """
     if not 0 < share < 1:
         raise InputError(f"the share kept for validation must lie between 0 and 1, got {share}")
@@ -48,16 +52,23 @@ def split_by_area(scenes: Sequence[Bounds], objects: gpd.GeoDataFrame, share: fl
             held = float(shapely.area(shapely.clip_by_rect(inside, *parts[1])).sum())
             return abs(held / total - share) if total else 0.0
 
-        rest, strip = min(_strips(scene, share), key=unlike)
+        rest, strip = min(_strips(scene, share, pixel), key=unlike)
         train.append(rest)
         val.append(strip)
     return Areas(train, val)
 
 
-def _strips(scene: Bounds, share: float) -> list[tuple[Bounds, Bounds]]:
+def _strips(scene: Bounds, share: float, pixel: tuple[float, float] | None) -> list[tuple[Bounds, Bounds]]:
     """(what is left, strip) for the bottom, the top, the left and the right."""
     x0, y0, x1, y1 = scene
     dx, dy = (x1 - x0) * share, (y1 - y0) * share
+    if pixel is not None:
+        dx, dy = (max(round(reach / side), 1) * side for reach, side in zip((dx, dy), pixel, strict=True))
+        if dx > x1 - x0 - pixel[0] / 2 or dy > y1 - y0 - pixel[1] / 2:
+            raise InputError(
+                f"a raster of {(x1 - x0) / pixel[0]:.1f} × {(y1 - y0) / pixel[1]:.1f} pixels cannot be divided; leave "
+                "it out, give a smaller --gsd, or keep another share for validation"
+            )
     return [
         ((x0, y0 + dy, x1, y1), (x0, y0, x1, y0 + dy)),
         ((x0, y0, x1, y1 - dy), (x0, y1 - dy, x1, y1)),

@@ -55,6 +55,7 @@ class SceneChips(Dataset[Item]):
         fill: what lies where there is no raster, per band on 0…255.
         vary: whether to turn, mirror and distort.
         seed: of the random choices.
+        held: rectangles within the areas that are unknown all the same: kept for validation, where scenes overlap.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class SceneChips(Dataset[Item]):
         fill: tuple[float, ...],
         vary: bool = False,
         seed: int = 0,
+        held: Sequence[Bounds] = (),
     ) -> None:
         self.scenes, self.areas, self.fill, self.vary, self.seed = scenes, list(areas), fill, vary, seed
+        self.held = list(held)
 
     def __getitem__(self, query: Query) -> Item:
         """The chip of a sampler's query: "image" float32 [3, h, w] on 0…255, "mask" int64 [h, w]."""
@@ -86,12 +89,13 @@ class SceneChips(Dataset[Item]):
         return {"image": image.contiguous(), "mask": mask.contiguous()}
 
     def _inside(self, query: Query, mask: Tensor) -> Tensor:
-        """Bool [h, w]: pixels whose centre lies in one of the areas."""
+        """Bool [h, w]: pixels whose centre lies in one of the areas, and in none that is held."""
         x, y, _ = query
         H, W = mask.shape
         xs = torch.arange(W, dtype=torch.float64) * x.step + x.start + x.step / 2
         ys = y.stop - torch.arange(H, dtype=torch.float64) * y.step - y.step / 2
         inside = torch.zeros(H, W, dtype=torch.bool)
-        for x0, y0, x1, y1 in self.areas:
-            inside |= ((ys >= y0) & (ys < y1))[:, None] & ((xs >= x0) & (xs < x1))[None]
+        for areas, known in ((self.areas, True), (self.held, False)):
+            for x0, y0, x1, y1 in areas:
+                inside[((ys >= y0) & (ys < y1))[:, None] & ((xs >= x0) & (xs < x1))[None]] = known
         return inside

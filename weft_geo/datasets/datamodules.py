@@ -208,7 +208,7 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
         polygons = ScenePolygons(self.labels, images, self.class_field, self.wanted_classes)
         areas = images.areas()
         if self.val_images is None:
-            self.areas = split_by_area(areas, polygons.objects, self.val_share)
+            self.areas = split_by_area(areas, polygons.objects, self.val_share, images.res)
         else:
             held = set(SceneImages.list_files(self.val_images))
             pairs = list(zip(images.index.filepath, areas, strict=True))
@@ -234,7 +234,7 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
     def train_dataloader(self) -> DataLoader[Item]:
         """Batches to train on; incomplete ones are left out."""
         assert self.areas is not None, "setup('fit') comes first"
-        chips = SceneChips(self.scenes, self.areas.train, self.mean, self.vary, self.seed)
+        chips = SceneChips(self.scenes, self.areas.train, self.mean, self.vary, self.seed, self.areas.val)
         sampler = _share(self._sampler(), self.trainer)
         return DataLoader(chips, self.batch_size, sampler=sampler, drop_last=True, **_workers(self.num_workers))
 

@@ -18,6 +18,8 @@ except ImportError as error:
 
 OBJECT = 128
 """What is brighter than this is object."""
+LARGEST_CLASS = 63
+"""Numbers up to this are taken for classes where they, and none between them and 255, outnumber the pixels of 255."""
 JPEG_NOISE = 8
 """What an empty mask may hold all the same."""
 
@@ -75,11 +77,19 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         DatasetError: as for `read_grey`; or it is not empty, and yet nothing in it would be an object.
     """
     values = read_grey(path)
-    present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+    counts = np.bincount(values.ravel(), minlength=256)
+    present = np.flatnonzero(counts)
     if 1 in present and set(present) <= {0, 1, IGNORE}:
         return values
     brightest = int(present.max(initial=0))
     noise = JPEG_NOISE if path.suffix.lower() in (".jpg", ".jpeg") else 0
+    numbered, between = counts[noise + 1 : LARGEST_CLASS + 1].sum(), counts[LARGEST_CLASS + 1 : IGNORE].sum()
+    if brightest == IGNORE and numbered > counts[IGNORE] and not between:
+        raise DatasetError(
+            f"{path} holds the numbers {', '.join(map(str, present[:6]))}{' …' if len(present) > 6 else ''}: it seems "
+            "to number classes, with 255 where nothing is known; expected 0 and 255, or 0, 1 and 255. Make a mask of "
+            "one class"
+        )
     if noise < brightest <= OBJECT:
         raise DatasetError(
             f"{path} is a mask of 0 … {brightest}; expected 0 and 255, or 0 and 1. If it numbers classes, make a mask "

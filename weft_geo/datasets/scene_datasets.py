@@ -23,6 +23,7 @@ from weft_geo.datasets.raster_check import require_readable
 from weft_geo.datasets.scenes import BANDS, burn_shapes, read_polygons
 from weft_geo.errors import CrsError, RasterError, RunError, VectorError
 from weft_geo.geo.contract import MAX_CLASSES, SCENE_SCALE, ModelContract
+from weft_geo.geo.ground import choose_resampling
 from weft_geo.geo.normalize import Normalizer, measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
 
@@ -59,6 +60,7 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
         self._bands: dict[str, tuple[int, ...]] = {}
         self._normalizers: dict[str, Normalizer] = {}
         self._samples: list[tuple[NDArray[np.float32], int]] = []
+        self._pixels_m: dict[str, float] = {}
         crs = res = None
         for path in self.scenes:
             with open_raster(path) as raster:
@@ -68,12 +70,15 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
                         f"{path} has no CRS, so polygons cannot be laid over it; assign one first "
                         f"(gdal_edit.py -a_srs EPSG:… {path})"
                     )
+                self._pixels_m[path] = info.pixel.mean_m
                 if res is None:
                     self.gsd_m = gsd_m or info.pixel.mean_m
                     crs = pyproj.CRS.from_wkt(info.crs.to_wkt())
-                    factor = 1.0 if gsd_m is None else gsd_m / info.pixel.mean_m
+                    # As `predict` does, which makes pixels square on the ground when it resamples.
+                    change = choose_resampling(info.pixel, gsd_m or "auto", self.gsd_m)
+                    across, down = (1.0, 1.0) if change is None else (change.across, change.down)
                     turn = info.transform
-                    res = (math.hypot(turn.a, turn.d) * factor, math.hypot(turn.b, turn.e) * factor)
+                    res = (math.hypot(turn.a, turn.d) * across, math.hypot(turn.b, turn.e) * down)
                 chosen, _ = select_bands(info, BANDS, bands)
                 self._bands[path] = chosen
                 values, valid = self._look(raster, path)
@@ -113,11 +118,12 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
         """Mean and standard deviation per band on 0…255, of one decimated look at every raster, by area."""
         weights = np.array([size for _, size in self._samples], float)
         weights /= weights.sum()
-        means = np.array([values.mean(axis=1) for values, _ in self._samples])
+        means = np.array([values.mean(axis=1, dtype=np.float64) for values, _ in self._samples])
         squares = np.array([np.square(values, dtype=np.float64).mean(axis=1) for values, _ in self._samples])
         mean = weights @ means
         std = np.sqrt(np.maximum(weights @ squares - mean**2, 1e-6))
-        return tuple(mean.round(2).tolist()), tuple(std.round(2).tolist())
+        # A band without contrast has nothing to be divided by.
+        return tuple(mean.round(2).tolist()), tuple(std.round(2).clip(min=1.0).tolist())
 
     def __getitem__(self, query: Query) -> dict[str, Any]:
         """An item of the rectangle and resolution that a sampler asks for; rasters listed first lie on top."""
@@ -127,11 +133,10 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
         image = np.zeros((BANDS, height, width), np.float32)
         valid = np.zeros((height, width), bool)
         crs = CRS.from_wkt(self.crs.to_wkt())
+        pixel_m = self.gsd_m * math.sqrt(x.step * y.step / np.prod(self.res))
         for path in self.index.filepath[self.index.intersects(box).to_numpy()]:
-            with (
-                open_raster(path) as raster,
-                raster.on_grid(crs, transform, height, width, x.step * y.step > np.prod(self.res)) as grid,
-            ):
+            coarser = pixel_m > self._pixels_m[path] * (1 + 1e-6)
+            with open_raster(path) as raster, raster.on_grid(crs, transform, height, width, coarser) as grid:
                 values, there = grid.whole(self._bands[path])
             new = there & ~valid
             image[:, new] = self._normalizers[path](values, there)[:, new]

@@ -5,6 +5,7 @@ Opens whatever GDAL opens: local files, VRTs, ``https://``, ``s3://``, ``/vsizip
 
 from __future__ import annotations
 
+import math
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -206,6 +207,8 @@ class Raster:
         options: dict[str, Any] = {"UNIFIED_SRC_NODATA": "YES"}
         if not covered and "alpha" not in self.info.colors:
             options["add_alpha"] = True
+        if self._may_hold_nan and self._all_valid:
+            options["src_nodata"] = math.nan  # else it spreads to whatever is interpolated from it
         with (
             self._overview(finer) as dataset,
             WarpedVRT(

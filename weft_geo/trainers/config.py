@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from weft_geo.errors import InputError, UnknownNameError
 from weft_geo.models.config import Strategy
 from weft_geo.trainers.losses import LossConfig
 from weft_geo.trainers.optimizer import OptimizerConfig
+from weft_geo.trainers.ranges import check_ranges
 
 ABLATIONS = ("twe", "esto", "see")
 
@@ -139,6 +142,16 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         data, run = self.data, self.run
+        for section in fields(self):
+            check_ranges(section.name, getattr(self, section.name))
+        if data.gsd_m is not None and not 0 < data.gsd_m < math.inf:
+            raise InputError(f"data.gsd_m must be a positive number of metres or null, not {data.gsd_m}")
+        if not 0 < self.optimizer.lr < math.inf:
+            raise InputError(f"optimizer.lr must be a positive number, not {self.optimizer.lr}")
+        if not all(0 <= beta < 1 for beta in self.optimizer.betas):
+            raise InputError(f"optimizer.betas must lie in 0…1, 1 left out, not {list(self.optimizer.betas)}")
+        if not re.fullmatch(r"auto|-1|\d+(\s*,\s*\d*)*", run.devices):
+            raise InputError(f'run.devices must be "auto", a number, or a list such as "0,1", not {run.devices!r}')
         if bool(data.dataset) == bool(data.images):
             raise InputError(
                 "there must be either a benchmark or images to train on; give --dataset NAME --data-root DIR, "
@@ -152,15 +165,10 @@ class TrainConfig:
             raise InputError(f"{', '.join(unknown)} is no part of WEFT; those that can be left out: twe, esto, see")
         if self.model.ablate and self.model.strategy != "weft":
             raise InputError(f"only the strategy weft has parts to leave out, not {self.model.strategy}")
-        for name in ("batch_size", "accumulate", "val_every", "save_every", "log_every"):
-            if getattr(run, name) < 1:
-                raise InputError(f"run.{name} must be 1 or more, not {getattr(run, name)}")
         if run.precision in ("bf16-true", "16-true", "bf16", "16"):
             raise InputError(
                 f"precision {run.precision} would keep the weights themselves in half; give bf16-mixed or 16-mixed"
             )
-        if self.optimizer.max_steps < 1:
-            raise InputError(f"optimizer.max_steps must be 1 or more, not {self.optimizer.max_steps}")
         if data.crop < 64 or data.crop % 32:
             raise InputError(f"data.crop must be a multiple of 32 and at least 64, not {data.crop}")
         if not 0 < data.val_share < 1:
