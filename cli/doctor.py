@@ -119,7 +119,22 @@ def _devices() -> list[Finding]:
     if "CUDAExecutionProvider" not in providers:
         advice = "ONNX models on a GPU need onnxruntime-gpu in place of onnxruntime"
         findings.append(Finding("missing", "devices", advice))
+    else:
+        findings.append(_onnx_on_gpu())
     return findings
+
+
+def _onnx_on_gpu() -> Finding:
+    """Whether CUDA does start; onnxruntime-gpu alone only brings the wish."""
+    from weft_geo.errors import WeftGeoError
+    from weft_geo.inference import load_predictor
+
+    try:
+        load_predictor("embedded", device="cuda")
+    except WeftGeoError as error:
+        advice = "it needs a driver, and CUDA and cuDNN: pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        return Finding("missing", "devices", f"{error.args[0].partition(';')[0]}; {advice}")
+    return Finding("ok", "devices", "onnxruntime starts CUDA")
 
 
 def _extras() -> list[Finding]:

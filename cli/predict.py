@@ -111,7 +111,13 @@ def predict(
 
     A run that was stopped or killed goes on where it was when the same command is given again.
     """
+    from weft_geo.errors import InputError
     from weft_geo.inference import load_predictor
+
+    if engine == "ray" and device.startswith("cuda:"):
+        raise InputError(
+            f"a worker of a cluster sees one GPU, whichever it is; give --device cuda in place of {device}"
+        )
 
     from .jobs import as_one_scene, plan_jobs, run_jobs
 

@@ -23,6 +23,11 @@ other `WeftGeoError` into 1, each with the message as one line on stderr.
 from __future__ import annotations
 
 
+def one_line(error: BaseException) -> str:
+    """What another library's error says, as part of a line of ours."""
+    return " ".join(str(error).split())[:300]
+
+
 class WeftGeoError(Exception):
     """Root of every error that weft-geo raises on purpose."""
 

@@ -170,6 +170,8 @@ def test_averaging_and_limits_of_memory(run, scene, model, tmp_path):
     predict(run, scene(squares=2), "-o", "o.gpkg", *options, model=model)
     assert len(geopandas.read_file(tmp_path / "o.gpkg")) == 2
     assert "needs at least" in predict(run, scene(), "-o", "p.gpkg", "--max-memory", "1MB", model=model, code=2).stderr
+    refused = predict(run, scene(), "-o", "p.gpkg", "--engine", "ray", "--device", "cuda:1", model=model, code=2).stderr
+    assert "give --device cuda in place of cuda:1" in refused
     assert "such as 4GB" in predict(run, scene(), "-o", "p.gpkg", "--max-memory", "big", model=model, code=2).stderr
 
 

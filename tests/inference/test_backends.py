@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto
 
@@ -116,6 +117,70 @@ def test_a_failing_batch_is_described(make_onnx: MakeOnnx) -> None:
     predictor = load_predictor(make_onnx(CONTRACT), device="cpu")
     with pytest.raises(RunError, match=r"failed on a batch of shape \[1, 2, 8, 8\]"):
         predictor(np.zeros((1, 2, 8, 8), np.float32))
+
+
+class Session:
+    """One of ONNX Runtime on a GPU that is not there; `most` images fit into its memory."""
+
+    def __init__(self, session: Any, most: int) -> None:
+        self._session, self.most = session, most
+        self.sizes: list[int] = []
+
+    def get_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, names: Any, given: dict[str, np.ndarray]) -> Any:
+        (images,) = given.values()
+        self.sizes.append(len(images))
+        if len(images) > self.most:
+            raise RuntimeError("BFCArena: Failed to allocate memory for requested buffer of size 1024")
+        return self._session.run(names, given)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What ONNX Runtime is asked for a GPU, and what comes of it."""
+    told: dict[str, Any] = {"most": 99}
+
+    def start(model: bytes, options: Any, providers: list[Any], **further: Any) -> Any:
+        told.update(further, providers=providers)
+        if isinstance(providers[0], tuple):
+            if told["most"] is None:
+                raise RuntimeError("libcudnn.so.9: cannot open shared object file")
+            told["session"] = Session(started(model, options, providers=["CPUExecutionProvider"]), told["most"])
+            return told["session"]
+        return started(model, options, providers=providers, **further)
+
+    started = onnxruntime.InferenceSession
+    available = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnx_backend.onnxruntime, "get_available_providers", lambda: available)
+    monkeypatch.setattr(onnx_backend.onnxruntime, "InferenceSession", start)
+    return told
+
+
+def test_on_a_gpu_a_batch_too_large_is_run_in_halves(make_onnx: MakeOnnx, gpu: dict[str, Any]) -> None:
+    images = np.random.default_rng(0).random((5, 3, 64, 64), np.float32)
+    expected = load_predictor(make_onnx(CONTRACT), device="cpu")(images)
+    gpu["most"] = 2
+    predictor = load_predictor(make_onnx(CONTRACT), device="cuda:1", precision="fp32")
+    np.testing.assert_array_equal(predictor(images), expected)
+    assert gpu["session"].sizes == [5, 2, 2, 1]
+    (name, settings), _ = gpu["providers"]
+    assert (name, settings["device_id"], settings["use_tf32"]) == ("CUDAExecutionProvider", "1", "0")
+    assert gpu["enable_fallback"] == 0  # it would go on on the CPU without a word
+    gpu["session"].most = 0
+    with pytest.raises(RunError, match="the GPU's memory does not hold a window of shape"):
+        predictor(images)
+
+
+def test_where_cuda_does_not_start_auto_is_the_cpu(make_onnx: MakeOnnx, gpu: dict[str, Any]) -> None:
+    gpu["most"] = None
+    assert load_predictor(make_onnx(CONTRACT)).device == "cpu"
+    with pytest.raises(InputError, match="could not start CUDA for device cuda; weft-geo doctor says more"):
+        load_predictor(make_onnx(CONTRACT), device="cuda")
 
 
 def test_any_function_is_a_model() -> None:

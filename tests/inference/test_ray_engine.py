@@ -29,6 +29,9 @@ class FakeCluster:
         self.started = 0
         self.ran: list[tuple[int, str]] = []
 
+    def settle(self, device: str) -> None:
+        assert device == "cpu"
+
     def lacking(self, there: int) -> int:
         return Cluster.lacking(self, there)  # type: ignore[arg-type]
 
@@ -48,7 +51,7 @@ class FakeCluster:
 
             return SimpleNamespace(remote=remote)
 
-        model = SimpleNamespace(sha256="0" * 64, name="oracle")
+        model = SimpleNamespace(sha256="0" * 64, name="oracle", device="cpu")
         return SimpleNamespace(facts=method(lambda: model), run_scene=method(run_scene))
 
     def get(self, reference: Any) -> Any:

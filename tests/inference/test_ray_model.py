@@ -94,6 +94,9 @@ class FakeCluster:
         self.size, self.room, self._dies = size, room, dies
         self.started = 0
 
+    def settle(self, device: str) -> None:
+        assert device == "cpu"
+
     def lacking(self, there: int) -> int:
         return Cluster.lacking(self, there)  # type: ignore[arg-type]
 

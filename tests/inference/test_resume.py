@@ -125,6 +125,34 @@ def test_only_what_is_missing_is_run(make_raster: MakeRaster, tmp_path: Path) ->
     assert predictor.windows == report.windows - report.resumed
 
 
+@pytest.mark.parametrize(("width", "batch_size"), [(64, 3), (150, 2), (150, 4), (150, 7), (400, 4)])
+@pytest.mark.parametrize("stop", [3, 8, 14])
+def test_a_run_that_goes_on_asks_for_the_same_batches(
+    make_raster: MakeRaster, tmp_path: Path, width: int, batch_size: int, stop: int
+) -> None:
+    """Else a model whose last digits depend on what is asked together would not say the same."""
+    asked: set[str] = set()
+
+    def note(images: np.ndarray) -> np.ndarray:
+        asked.add(hashlib.sha256(images.tobytes()).hexdigest())
+        return images[:, :1] / np.float32(255)
+
+    values = np.random.default_rng(0).integers(1, 256, (3, 1000, width))
+    values[:, 300:500] = 0
+    scene = make_raster(values, nodata=0)
+    predictor = Oracle()
+    predictor._function = note
+    predict_scene(scene, predictor, **outputs_in(tmp_path / "whole"), batch_size=batch_size)
+    whole, paths = set(asked), outputs_in(tmp_path / "out")
+    with pytest.raises(RunError):
+        predict_scene(scene, Oracle(stop_after=stop), **paths, batch_size=batch_size)
+    asked.clear()
+    report = predict_scene(scene, predictor, **paths, batch_size=batch_size)
+    assert report.resumed >= stop - max(batch_size, 9)  # a row, or a batch
+    assert asked
+    assert asked <= whole
+
+
 def test_the_first_row_of_windows_is_safe_at_once(
     make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 import hashlib
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,32 +83,60 @@ def test_what_goes_by_a_lane_is_what_goes_without(checkpoint: Path) -> None:
     np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
 
 
-def test_a_batch_too_large_for_the_gpu_is_run_in_halves(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "says",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "GET was unable to find an engine to execute this computation",
+    ],
+)
+def test_a_batch_too_large_for_the_gpu_is_run_in_halves(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, says: str
+) -> None:
     """There is no GPU here; the model says what torch would."""
-    import torch
-
     predictor = load_predictor(checkpoint, device="cpu")
     images = np.random.default_rng(0).random((5, 3, 64, 64), np.float32)
     whole = predictor(images)
     sizes: list[int] = []
-    run = predictor._run_whole  # type: ignore[attr-defined]
+    ask, most = predictor._ask, 2  # type: ignore[attr-defined]
 
-    def short_of_memory(part: list[np.ndarray], ask: Any) -> list[np.ndarray]:
-        sizes.append(len(part[0]))
-        if len(part[0]) > 2:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return run(part, ask)
+    def short_of_memory(images: Any) -> Any:
+        sizes.append(len(images))
+        if len(images) > most:
+            raise RuntimeError(says)
+        return ask(images)
 
-    monkeypatch.setattr(predictor, "_run_whole", short_of_memory)
+    monkeypatch.setattr(predictor, "_ask", short_of_memory)
     np.testing.assert_allclose(predictor(images), whole, atol=1e-5)
     assert sizes == [5, 2, 2, 1]
-
-    def never_enough(part: list[np.ndarray], ask: Any) -> list[np.ndarray]:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(predictor, "_run_whole", never_enough)
+    most = 0
     with pytest.raises(RunError, match="does not hold a window of shape"):
         predictor(images)
+    monkeypatch.setattr(predictor, "_ask", lambda images: images.view(-1, 7))
+    with pytest.raises(RunError, match=r"the model \S+ failed on a batch of shape \[1, 3, 64, 64\]: "):
+        predictor(images[:2])
+
+
+def test_half_precision_is_another_model_to_whoever_goes_on(checkpoint: Path) -> None:
+    full, half = (load_predictor(checkpoint, device="cpu", precision=precision) for precision in ("fp32", "bf16"))
+    assert half.sha256 == f"{full.sha256}+bf16"
+
+
+def test_bfloat16_by_way_of_float32_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="needs the train extra")
+    from weft_geo.inference import torch_backend
+
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert not torch_backend._has_bf16("cuda:1")
+
+
+def test_a_gpu_too_many_is_named(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(InputError, match="device cuda:7 was asked for, but the last one that torch finds is cuda:1"):
+        load_predictor(checkpoint, device="cuda:7")
 
 
 @pytest.mark.parametrize("mode", ["none", "d4"])
@@ -118,7 +147,7 @@ def test_windows_as_they_are_stored_give_what_normalised_ones_give(checkpoint: P
     windows = StoredWindows(
         values, rng.random((5, 64, 64)) > 0.2, Normalizer(*[(float(n),) * 3 for n in (9, 60_000, 120, 60)])
     )
-    predictor._most = 2
+    predictor._halves.most = 2
     answer = predictor.answer(replace(windows, symmetries=MODES[mode]))
     expected = Levels.of(augment(predictor, mode)(windows.normalized()))
     for ours, theirs in zip(vars(answer).values(), vars(expected).values(), strict=True):

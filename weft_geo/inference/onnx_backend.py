@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from weft_geo.errors import CheckpointError, ContractError, InputError, InterruptedRunError, RunError
+from weft_geo.errors import CheckpointError, ContractError, InputError, InterruptedRunError, RunError, one_line
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY, ModelContract
-from weft_geo.inference.processors import count_cores
-
-THREADS_VARIABLE = "WEFT_GEO_THREADS"
+from weft_geo.inference.halves import Arrays, Halves, MemoryShortError, tells_of_memory
+from weft_geo.inference.processors import count_cores, threads_asked_for
 
 MOST_BATCHES = 4
 """Batches at the same time on a CPU at most; each takes memory of its own."""
@@ -29,7 +29,7 @@ class OnnxPredictor:
         model: The file's bytes.
         source: Its path, for messages.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``auto`` or ``fp32``; an ONNX file has its precision inside.
+        precision: ``auto`` or ``fp32``; an ONNX file has its precision inside. ``fp32`` also keeps a GPU from TF32.
         threads: CPU threads; None takes ``WEFT_GEO_THREADS``, or else one a core that this process may use.
 
     On a CPU several batches run at the same time, each on a thread of its own as far as there are threads: a graph of
@@ -46,21 +46,22 @@ class OnnxPredictor:
     ) -> None:
         if precision not in ("auto", "fp32"):
             raise InputError(f"{source} is an ONNX model and runs as it was exported; it cannot be run as {precision}")
-        self.device, providers = _choose_device(device)
+        self.device = _choose_device(device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # its errors reach the user once, as ours
-        options.intra_op_num_threads, self.concurrency = _share_threads(_count_threads(threads))
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=providers)
-        except Exception as error:  # ONNX Runtime raises a dozen types of its own, all derived from Exception alone
-            raise CheckpointError(f"{source} cannot be loaded as an ONNX model: {_one_line(error)}") from error
-        if self.device != "cpu" and "CUDAExecutionProvider" not in self._session.get_providers():
-            # ONNX Runtime falls back without a word if the CUDA libraries themselves are missing or do not fit.
+        options.intra_op_num_threads, self.concurrency = _share_threads(threads_asked_for(threads) or count_cores())
+        on_gpu = None if self.device == "cpu" else _start_on_gpu(model, options, self.device, precision)
+        if on_gpu is None and self.device != "cpu":
             if device != "auto":
                 raise InputError(f"ONNX Runtime could not start CUDA for device {device}; weft-geo doctor says more")
             self.device = "cpu"
+        try:
+            self._session = on_gpu or onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own, all derived from Exception alone
+            raise CheckpointError(f"{source} cannot be loaded as an ONNX model: {one_line(error)}") from error
         if self.device != "cpu":
             self.concurrency = 1
+        self._halves = Halves()
         self.sha256 = hashlib.sha256(model).hexdigest()
         properties = self._session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in properties:
@@ -77,13 +78,14 @@ class OnnxPredictor:
         _check_classes(source, self._session.get_outputs()[0], self.contract)
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Runs the model on float32 ``[B, C, H, W]``.
+        """Runs the model on float32 ``[B, C, H, W]``; on a GPU, in halves if its memory does not hold the batch.
 
         Raises:
             RunError: If ONNX Runtime fails, for instance for want of memory.
         """
         if self._fixed_batch is None:
-            return self._run(images)
+            (answer,) = self._halves.run([images], self._run_part)
+            return answer
         parts = []
         for first in range(0, len(images), self._fixed_batch):
             part = images[first : first + self._fixed_batch]
@@ -92,6 +94,15 @@ class OnnxPredictor:
             parts.append(self._run(padded)[: len(part)])
         return np.concatenate(parts)
 
+    def _run_part(self, batch: Arrays) -> Arrays:
+        (images,) = batch
+        try:
+            return [self._run(images)]
+        except RunError as error:
+            if self.device != "cpu" and tells_of_memory(error.__cause__ or error):
+                raise MemoryShortError from error
+            raise
+
     def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             output: NDArray[np.float32] = self._session.run(None, {self._input.name: images})[0]
@@ -99,32 +110,42 @@ class OnnxPredictor:
             raise
         except Exception as error:  # see __init__
             raise RunError(
-                f"the model {self.name} failed on a batch of shape {list(images.shape)}: {_one_line(error)}. "
+                f"the model {self.name} failed on a batch of shape {list(images.shape)}: {one_line(error)}. "
                 "If memory ran out, give a smaller --batch-size or --window"
             ) from error
         return output
 
 
-def _choose_device(device: str) -> tuple[str, list[Any]]:
-    available = onnxruntime.get_available_providers()
-    has_cuda = "CUDAExecutionProvider" in available
+def _choose_device(device: str) -> str:
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if device == "cpu" or (device == "auto" and not has_cuda):
-        return "cpu", ["CPUExecutionProvider"]
+        return "cpu"
     if not has_cuda:
         raise InputError(
             f"device {device} was asked for, but this onnxruntime has no CUDA. "
             "Install onnxruntime-gpu in place of onnxruntime, or give --device cpu"
         )
-    index = int(device.partition(":")[2] or 0)
-    name = device if device.startswith("cuda:") else "cuda"
-    return name, [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]
+    return device if device.startswith("cuda:") else "cuda"
 
 
-def _count_threads(threads: int | None) -> int:
-    text = os.environ.get(THREADS_VARIABLE, "0") if threads is None else str(threads)
-    if not text.isdigit():
-        raise InputError(f"the number of threads must be a whole number, got {text!r}; look at {THREADS_VARIABLE}")
-    return int(text) or count_cores()
+def _start_on_gpu(model: bytes, options: Any, device: str, precision: str) -> Any:
+    """A session on a GPU; None if CUDA does not start there, for instance since its libraries are missing.
+
+    ONNX Runtime would fall back to the CPU, also in the middle of a run.
+    """
+    with redirect_stdout(sys.stderr):
+        if hasattr(onnxruntime, "preload_dlls"):  # from 1.21 on: finds CUDA where pip has put it
+            onnxruntime.preload_dlls()
+    # The default tries every way to convolve, again for every size of batch, and may choose another one each time.
+    cuda = {"device_id": device.partition(":")[2] or "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    if precision == "fp32":
+        cuda["use_tf32"] = "0"
+    providers = [("CUDAExecutionProvider", cuda), "CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    except Exception:  # as where it is started on the CPU, which says what is wrong if it is the model
+        return None
+    return session if "CUDAExecutionProvider" in session.get_providers() else None
 
 
 def _share_threads(threads: int) -> tuple[int, int]:
@@ -155,7 +176,3 @@ def _check_classes(source: str, tensor: Any, contract: ModelContract) -> None:
         raise ContractError(
             f"{source} gives {classes} channels, but its contract names {len(contract.classes)} classes"
         )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

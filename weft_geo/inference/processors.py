@@ -5,12 +5,29 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from weft_geo.errors import InputError
+
+THREADS_VARIABLE = "WEFT_GEO_THREADS"
+"""The environment variable that says how many threads a model may use."""
+
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """``quota period`` in microseconds, or ``max period``: https://docs.kernel.org/admin-guide/cgroup-v2.html."""
 
 
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 """Names the processors that are one core; Linux alone has it."""
+
+
+def threads_asked_for(threads: int | None) -> int:
+    """Threads that a model is to use: those given, or those of the environment; 0 if nobody said.
+
+    Raises:
+        InputError: It is no number.
+    """
+    text = os.environ.get(THREADS_VARIABLE, "0") if threads is None else str(threads)
+    if not text.isdigit():
+        raise InputError(f"the number of threads must be a whole number, got {text!r}; look at {THREADS_VARIABLE}")
+    return int(text)
 
 
 def count_cores() -> int:

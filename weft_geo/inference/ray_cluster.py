@@ -20,6 +20,7 @@ from weft_geo.errors import InputError, MissingExtraError, RunError, WeftGeoErro
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference.backends import Predictor, answer_here
 from weft_geo.inference.ledger import Entry, SceneTask, run_scene
+from weft_geo.inference.processors import THREADS_VARIABLE
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 MOST_ATTEMPTS = 3
@@ -50,8 +51,6 @@ class Worker:
     """
 
     def __init__(self, make_predictor: Callable[[], Predictor], threads: int, folder: Path) -> None:
-        from weft_geo.inference.onnx_backend import THREADS_VARIABLE
-
         # Left to itself a model takes every core of its machine, as do those of the other workers there.
         os.environ.setdefault(THREADS_VARIABLE, str(threads))
         self._make_predictor = make_predictor
@@ -105,13 +104,19 @@ class Cluster:
             there = ray.cluster_resources().get("CPU", 0)
             raise InputError(f"the cluster has {there:.0f} CPUs, and a worker takes {cpus}")
         self.worker_died: type[Exception] = ray.exceptions.RayActorError
-        self._actor: Any = ray.remote(Worker).options(num_cpus=cpus, num_gpus=1 if has_gpus else 0)
+        self._actor: Any = ray.remote(Worker)
+        self._cpus = cpus
         self._arguments = (make_predictor, cpus, Path.cwd())
 
     @property
     def size(self) -> int:
         """Workers for which the cluster's machines are enough, as many as there are now."""
         return int(self._ray.cluster_resources().get(self._kind, 0)) // self._share
+
+    def settle(self, device: str) -> None:
+        """Lets workers to come take no GPU if the first one's model runs on the CPU after all."""
+        if device == "cpu":
+            self._kind, self._share = "CPU", self._cpus
 
     def lacking(self, there: int) -> int:
         """How many to start beside ``there`` workers: as many as there is room for, and one more.
@@ -122,7 +127,8 @@ class Cluster:
 
     def start(self) -> Any:
         """A new worker; what it is asked waits until there is room for it and it has loaded the model."""
-        return self._actor.remote(*self._arguments)
+        asked = {"num_cpus": self._cpus, "num_gpus": 1 if self._kind == "GPU" else 0}
+        return self._actor.options(**asked).remote(*self._arguments)
 
     def get(self, reference: Any) -> Any:
         """The value, or the library's own error as it was raised on the other side."""

@@ -50,6 +50,7 @@ def _run(
 ) -> Generator[Entry]:
     first = cluster.start()
     model = cluster.get(first.facts.remote())
+    cluster.settle(model.device)
     run = describe_run(model.sha256 or model.name, options)
     waiting = deque((task, 1) for task in choose_missing(tasks, book, run, overwrite))
     idle = [first]

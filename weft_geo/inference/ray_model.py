@@ -49,8 +49,9 @@ class RayModel:
         self._room: SimpleQueue[Any] = SimpleQueue()
         first = cluster.start()
         self._workers = [first]
-        self._starting = arrivals(cluster.start() for _ in range(cluster.lacking(1)))
         facts: ModelFacts = cluster.get(first.facts.remote())
+        cluster.settle(facts.device)
+        self._starting = arrivals(cluster.start() for _ in range(cluster.lacking(1)))
         self.contract, self.name, self.sha256 = facts.contract, facts.name, facts.sha256
         self.device, self.fixed_size = facts.device, facts.fixed_size
         self.concurrency = AT_ONCE * cluster.size

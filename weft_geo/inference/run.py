@@ -165,7 +165,8 @@ class _Blending:
             levels = self._band.finish_row()
             self._row += 1
             self.skipped += step.skipped
-            due = self._journal.is_due() or self._row == len(self._job.grid.rows.starts)
+            # Only where a batch ends, so that a run that goes on from there asks for the same batches.
+            due = step is steps[-1] and (self._journal.is_due() or self._row == len(self._job.grid.rows.starts))
             checkpoint = Checkpoint(self._number, self._row, 0, self.skipped, self._band.carry()) if due else None
             self._store.put(_Rows(FinishedRows(levels, step.wanted), checkpoint))
 

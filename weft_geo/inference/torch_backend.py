@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weft_geo.errors import InputError, RunError
+from weft_geo.errors import InputError, RunError, WeftGeoError, one_line
 from weft_geo.inference.gpu_lanes import Ask, GpuLanes
+from weft_geo.inference.halves import Halves, MemoryShortError, tells_of_memory
+from weft_geo.inference.processors import threads_asked_for
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 from weft_geo.inference.torch_windows import mean_over, normalize, portable, to_levels
 from weft_geo.models import load_checkpoint
@@ -35,7 +36,7 @@ class TorchPredictor:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32``, or ``bf16`` and ``fp16`` under autocast, the latter on a GPU only. ``auto`` is ``bf16`` on
             a GPU that has it, else ``fp32``.
-        threads: CPU threads; None leaves torch's choice.
+        threads: CPU threads; None takes ``WEFT_GEO_THREADS``, or else torch's choice.
 
     Raises:
         CheckpointError: If the file is not such a checkpoint.
@@ -47,28 +48,37 @@ class TorchPredictor:
     def __init__(self, path: Path, device: str = "auto", precision: str = "auto", threads: int | None = None) -> None:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device != "cpu" and not torch.cuda.is_available():
-            raise InputError(f"device {device} was asked for, but torch finds no GPU; give --device cpu")
+        if device != "cpu":
+            _check_gpu(device)
         if precision == "fp16" and device == "cpu":
             raise InputError("precision fp16 needs a GPU; give fp32 or bf16")
-        if threads:
-            torch.set_num_threads(threads)
+        if count := threads_asked_for(threads):
+            torch.set_num_threads(count)
         self.device = device
         on_gpu = device != "cpu"
-        if precision == "auto" and on_gpu and torch.cuda.is_bf16_supported():
+        if precision == "auto" and on_gpu and _has_bf16(device):
             precision = "bf16"
+        if precision == "fp32" and on_gpu:
+            torch.backends.cudnn.allow_tf32 = False  # which has the range of fp32 and the digits of fp16
         self._dtype = DTYPES.get(precision)
         # Convolutions on tensor cores want the channels innermost.
         self._layout = torch.channels_last if on_gpu else torch.contiguous_format
-        self._model = load_checkpoint(path).to(device).to(memory_format=self._layout).eval()
+        try:
+            self._model = load_checkpoint(path).to(device).to(memory_format=self._layout).eval()
+        except RuntimeError as error:
+            if on_gpu and tells_of_memory(error):
+                raise RunError(f"the GPU's memory does not hold {path.name}; give --device cpu") from error
+            raise
         self._lanes = GpuLanes(torch.device(device)) if on_gpu else None
         self.concurrency = self._lanes.count if self._lanes else 1
         self.takes_stored = on_gpu
-        self._most = sys.maxsize
+        self._halves = Halves(torch.cuda.empty_cache)
         self.contract = self._model.contract
         self.name = self.contract.name or path.stem
         with path.open("rb") as file:
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if self._dtype is not None:
+            self.sha256 += f"+{precision}"
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps float32 ``[B, C, H, W]`` to float32 ``[B, K, H, W]``; the background's channel is left out.
@@ -100,27 +110,21 @@ class TorchPredictor:
 
     def _run(self, batch: list[NDArray[Any]], ask: Ask) -> list[NDArray[Any]]:
         """What ``ask`` answers to the arrays of a batch, in as many parts as the memory demands."""
-        parts, first, count = [], 0, len(batch[0])
-        while first < count:
-            part = [array[first : first + self._most] for array in batch]
-            try:
-                parts.append(self._run_whole(part, ask))
-            except torch.cuda.OutOfMemoryError as error:
-                if len(part[0]) == 1:
-                    raise RunError(
-                        f"the GPU's memory does not hold a window of shape {list(part[0].shape)}; give a smaller "
-                        "--window"
-                    ) from error
-                self._most = min(self._most, len(part[0]) // 2)
-                torch.cuda.empty_cache()
-                continue
-            first += len(part[0])
-        return parts[0] if len(parts) == 1 else [np.concatenate(answers) for answers in zip(*parts, strict=True)]
+        return self._halves.run(batch, lambda part: self._run_whole(part, ask))
 
     def _run_whole(self, batch: list[NDArray[Any]], ask: Ask) -> list[NDArray[Any]]:
-        if self._lanes:
-            return self._lanes.run(batch, ask)
-        return [answer.numpy() for answer in ask(*map(torch.from_numpy, batch))]
+        try:
+            if self._lanes:
+                return self._lanes.run(batch, ask)
+            return [answer.numpy() for answer in ask(*map(torch.from_numpy, batch))]
+        except WeftGeoError:
+            raise
+        except RuntimeError as error:  # also where torch could say more, see ``halves``
+            if tells_of_memory(error):
+                raise MemoryShortError from error
+            raise RunError(
+                f"the model {self.name} failed on a batch of shape {list(batch[0].shape)}: {one_line(error)}"
+            ) from error
 
     def _ask(self, images: Tensor) -> Tensor:
         """[B, C, H, W] on the device → float32 [B, K, H, W] there."""
@@ -129,3 +133,18 @@ class TorchPredictor:
             given = images.contiguous(memory_format=self._layout)
             probabilities: Tensor = self._model.probabilities(given)[:, -len(self.contract.classes) :]
             return probabilities.float()
+
+
+def _check_gpu(device: str) -> None:
+    if not torch.cuda.is_available():
+        raise InputError(f"device {device} was asked for, but torch finds no GPU; give --device cpu")
+    index = torch.device(device).index or 0
+    if index >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise InputError(f"device {device} was asked for, but the last one that torch finds is cuda:{last}")
+
+
+def _has_bf16(device: str) -> bool:
+    """Whether the GPU calculates in bfloat16 itself; older ones do so by way of float32."""
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))

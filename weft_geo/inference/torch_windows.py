@@ -7,6 +7,7 @@ number, a GPU multiplies with its reciprocal instead.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def normalize(values: Tensor, valid: Tensor | None, normalizer: Normalizer, stor
     dtype = torch.float32 if stored.itemsize <= 2 else torch.float64
 
     def per_band(numbers: tuple[float, ...]) -> Tensor:
-        return torch.tensor(numbers, dtype=dtype, device=values.device)[:, None, None]
+        return _per_band(numbers, dtype, values.device)
 
     scale = tuple(255 / (high - low) for low, high in zip(normalizer.low, normalizer.high, strict=True))
     if stored == np.uint16:
@@ -55,6 +56,12 @@ def normalize(values: Tensor, valid: Tensor | None, normalizer: Normalizer, stor
     scaled.mul_(per_band(scale)).clamp_(0, 255).sub_(per_band(normalizer.mean)).div_(per_band(normalizer.std))
     normal = scaled.to(torch.float32)
     return normal if valid is None else normal.masked_fill_(~valid[:, None], 0)
+
+
+@lru_cache(maxsize=64)
+def _per_band(numbers: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """[C, 1, 1] on the device; made once, for a GPU's other work is waited for when numbers are brought there."""
+    return torch.tensor(numbers, dtype=dtype, device=device)[:, None, None]
 
 
 def mean_over(symmetries: Symmetries, predict: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
