@@ -46,7 +46,7 @@ def explain(
 
     Writes the picture, beside it a .json with the same numbers, and for a run its curves. Needs the train extra.
     """
-    from weft_geo.errors import InputError, OutputExistsError
+    from weft_geo.geo.cog import check_output
     from weft_geo.geo.normalize import measure_normalizer, select_bands
     from weft_geo.geo.raster import open_raster
 
@@ -54,10 +54,9 @@ def explain(
 
     run = model if model is not None and model.is_dir() else None
     curves = output.with_name(f"{output.stem}_curves.png")
-    if output.suffix.lower() != ".png":
-        raise InputError(f"{output} must end in .png")
-    if not overwrite and (there := [path for path in (output, curves) if path.exists()]):
-        raise OutputExistsError(f"{there[0]} is already there; pass --overwrite to replace it")
+    check_output(output, overwrite=overwrite, suffixes=(".png",))
+    for beside in (output.with_suffix(".json"), *([curves] if run else [])):
+        check_output(beside, overwrite=overwrite)
     checkpoint = find_model(run) if run else model or Path(str(files("weft_geo.weights") / "weft-tiny.safetensors"))
 
     from weft_geo.models import load_checkpoint

@@ -18,12 +18,10 @@ from .progress import Console
 @click.pass_obj
 def export(console: Console, /, checkpoint: Path, output: Path, check: bool, overwrite: bool) -> None:
     """Write CHECKPOINT (.safetensors) as ONNX with its input contract inside. Needs the train extra."""
-    from weft_geo.errors import CheckpointError, InputError, OutputExistsError
+    from weft_geo.errors import CheckpointError
+    from weft_geo.geo.cog import check_output
 
-    if output.suffix.lower() != ".onnx":
-        raise InputError(f"{output} must end in .onnx")
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} is already there; pass --overwrite to replace it")
+    check_output(output, overwrite=overwrite, suffixes=(".onnx",))
     if not checkpoint.is_file():
         raise CheckpointError(f"the checkpoint {checkpoint} does not exist")
     from weft_geo.models.export import export_onnx

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from weft_geo.errors import InputError, OutputBusyError, PartialRunError, RunError
+from weft_geo.geo.aoi import parse_box
+from weft_geo.geo.ground import parse_crs, parse_gsd
+from weft_geo.geo.memory import parse_memory
 from weft_geo.geo.mosaic import write_mosaic
+from weft_geo.geo.normalize import parse_bands
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.fleet import run_fleet
 from weft_geo.inference.journal import journal_folder
 from weft_geo.inference.ledger import Ledger, SceneTask, check_outputs
+from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.ray_model import model_on_ray
+from weft_geo.vector import VectorOptions
 
 from .options import VECTOR_SUFFIXES
 from .progress import Console
@@ -47,8 +54,10 @@ class Jobs:
 
 
 @contextmanager
-def as_one_scene(tiles: Sequence[str], output: Path) -> Iterator[tuple[str]]:
+def as_one_scene(tiles: Sequence[str], output: Path, dry_run: bool = False) -> Iterator[tuple[str]]:
     """Write the mosaic of some tiles beside the output; it stays where a run is stopped that can go on.
+
+    A dry run writes it to a temporary folder: what lies beside the output may be another run's.
 
     Raises:
         InputError: The tiles do not fit each other, or the output is no file.
@@ -57,7 +66,12 @@ def as_one_scene(tiles: Sequence[str], output: Path) -> Iterator[tuple[str]]:
         raise InputError(f"a mosaic is one scene; give a file with -o ({' '.join(VECTOR_SUFFIXES)}), not {output}")
     if not output.parent.is_dir():
         raise InputError(f"the folder {output.parent} does not exist, so {output.name} cannot be written there")
-    mosaic = write_mosaic(tiles, output.with_name(f".{output.stem}.mosaic.vrt"))
+    if dry_run:
+        with TemporaryDirectory(prefix="weft-geo-") as folder:
+            yield (str(write_mosaic(tiles, Path(folder) / f"{output.stem}.vrt")),)
+        return
+    with lock_outputs([output]):  # else another run's would be replaced, and this one refused only then
+        mosaic = write_mosaic(tiles, output.with_name(f".{output.stem}.mosaic.vrt"))
     in_use = False
     try:
         yield (str(mosaic),)
@@ -101,6 +115,23 @@ def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probabilit
     return Jobs(jobs, folders, output / LEDGER)
 
 
+def _check_options(options: dict[str, Any]) -> None:
+    """Refuse what is wrong whatever the scene, before it becomes the failure of every one.
+
+    Raises:
+        InputError: An option is unusable.
+    """
+    VectorOptions(**{f.name: options[f.name] for f in fields(VectorOptions) if options.get(f.name) is not None})
+    parse_gsd(options["gsd"])
+    for name, parse in (("bands", parse_bands), ("crs", parse_crs), ("max_memory", parse_memory), ("aoi", parse_box)):
+        if options[name] is not None:
+            parse(options[name])
+    aoi = options["aoi"]
+    is_file = aoi is not None and parse_box(aoi) is None and "://" not in aoi and not aoi.startswith("/vsi")
+    if is_file and not Path(aoi).exists():
+        raise InputError(f"{aoi}, the area of interest, does not exist")
+
+
 def run_jobs(
     jobs: Jobs,
     make_predictor: Callable[[], Any],
@@ -142,6 +173,7 @@ def run_jobs(
                 **options,
             )
         return report.objects or 0
+    _check_options(options)
     for folder in jobs.folders:
         folder.mkdir(parents=True, exist_ok=True)
     ran: list[str] = []

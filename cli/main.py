@@ -58,9 +58,13 @@ def exit_code(error: BaseException, console: Console) -> int:
     match error:
         case click.exceptions.Exit():
             return int(error.exit_code)
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message(), err=True)
+            return WRONG_INPUT
         case click.UsageError():
             command = error.ctx.command_path if error.ctx else "weft-geo"
-            console.error(f"{error.format_message().rstrip('.')}. See {command} --help")
+            message = error.format_message().rstrip(".")
+            console.error(f"{message}{'' if message.endswith('?') else '.'} See {command} --help")
             return WRONG_INPUT
         case click.ClickException():
             console.error(error.format_message())

@@ -12,12 +12,14 @@ import rasterio.features
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from weft_geo.errors import VectorError
+from weft_geo.errors import RunError, VectorError
 from weft_geo.geo.normalize import STRETCH_PERCENTILES, select_bands
 from weft_geo.geo.raster import Raster
 from weft_geo.geo.raster_info import RasterInfo
+from weft_geo.geo.whole_files import written_whole
 
 if TYPE_CHECKING:
     import geopandas
@@ -95,7 +97,10 @@ def _burn(shapes: NDArray[np.object_], size: tuple[int, int]) -> NDArray[np.bool
 def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write a picture [3, h, w] as PNG, without a world file beside it."""
     height, width = picture.shape[1:]
-    with rasterio.Env(GDAL_PAM_ENABLED="NO"), warnings.catch_warnings():
+    with written_whole(path) as beside, rasterio.Env(GDAL_PAM_ENABLED="NO"), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, "w", driver="PNG", height=height, width=width, count=3, dtype="uint8") as target:
-            target.write(picture)
+        try:
+            with rasterio.open(beside, "w", driver="PNG", height=height, width=width, count=3, dtype="uint8") as target:
+                target.write(picture)
+        except (RasterioError, CPLE_BaseError) as error:
+            raise RunError(f"{path} could not be written: {error}") from error

@@ -50,7 +50,11 @@ from .progress import Console
     metavar="auto|native|METRES",
     help="Ground sampling distance to work at; auto resamples where scene and model differ by more than 1.5 times.",
 )
-@click.option("--aoi", metavar="FILE|minx,miny,maxx,maxy", help="Leave out the rest; a box is in the scene's CRS.")
+@click.option(
+    "--aoi",
+    metavar="FILE|minx,miny,maxx,maxy",
+    help="Leave out the rest; a box is in the scene's CRS, or in the one behind it: 85.5,27.6,85.6,27.7,EPSG:4326.",
+)
 @crs_option
 @click.option("--mask", type=click.Path(path_type=Path), help="Also write the classes as a GeoTIFF.")
 @click.option("--probability", type=click.Path(path_type=Path), help="Also write the probabilities x 255 as a GeoTIFF.")
@@ -123,7 +127,7 @@ def predict(
 
     began = time.perf_counter()
     load = partial(load_predictor, model, device, precision)
-    with as_one_scene(scenes, output) if mosaic else nullcontext(scenes) as several:
+    with as_one_scene(scenes, output, dry_run) if mosaic else nullcontext(scenes) as several:
         jobs = plan_jobs(several, output, mask, probability)
         if dry_run:
             _print_plans(console, several, load(), mask is not None, probability is not None, options)

@@ -31,16 +31,13 @@ def preview(
     overwrite: bool,
 ) -> None:
     """Draw the outlines of OBJECTS (magenta) over SCENE."""
-    from weft_geo.errors import InputError, OutputExistsError
+    from weft_geo.geo.cog import check_output
     from weft_geo.geo.raster import open_raster
 
     from .layers import read_layer
     from .picture import FOUND, TRUE, draw_objects, read_picture, write_png
 
-    if output.suffix.lower() != ".png":
-        raise InputError(f"{output} must end in .png")
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} is already there; pass --overwrite to replace it")
+    check_output(output, overwrite=overwrite, suffixes=(".png",))
     found = read_layer(objects)
     with open_raster(scene, crs) as raster:
         picture = read_picture(raster, max_side)

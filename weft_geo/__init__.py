@@ -10,10 +10,15 @@ Names load when they are first used, so importing the package costs next to noth
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from weft_geo.version import __version__
+
+# ONNX Runtime's own wheels report to Microsoft, and put an identifier into the user's home, unless told not to before
+# they load (its Privacy.md). Who wants that sets it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from weft_geo.datasets.synthetic import draw_scene

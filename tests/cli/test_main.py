@@ -211,3 +211,27 @@ EVALUATE = ("dataset", "data-root", "predictions", "objects", "truth")
 def test_options_that_programs_rely_on(command, options):
     known = {name for option in weft_geo.commands[command].params for name in (*option.opts, *option.secondary_opts)}
     assert not {f"--{name}" for name in options} - known
+
+
+def test_no_command_shows_the_help_as_it_is(run):
+    assert run(code=2).stderr.splitlines()[:2] == run("--help").stdout.splitlines()[:2]
+
+
+def test_onnx_runtime_reports_nothing(tmp_path):
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"} | home
+    code = "from weft_geo import load_predictor; load_predictor('embedded')"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("preview", "scene.tif", "o.gpkg", "-o", "missing/p.png"),
+        ("explain", "scene.tif", "-o", "missing/p.png"),
+        ("export", "model.safetensors", "-o", "missing/m.onnx"),
+    ],
+)
+def test_a_missing_folder_is_wrong_input(run, words):
+    assert "the folder missing does not exist" in run(*words, code=2).stderr

@@ -1,8 +1,12 @@
+import hashlib
 import json
+from pathlib import Path
 
 import geopandas
 import pytest
 import rasterio
+
+from weft_geo.inference.provenance import read_provenance
 
 
 def predict(run, *words, model, code=0):
@@ -184,3 +188,27 @@ def test_ray_shares_out_one_scene_and_takes_several_one_by_one(run, scene, model
     assert there.equals(here)
     predict(run, scene(), scene(name="other.tif"), "-o", "out", "--engine", "ray", model=model)
     assert [entry["objects"] for entry in json.loads((tmp_path / "out/ledger.json").read_text())] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--bands", "a"), ("--gsd", "x"), ("--crs", "x"), ("--max-memory", "x"), ("--aoi", "x"), ("--threshold", "nan")],
+)
+def test_what_is_wrong_for_every_scene_is_said_once(run, scene, model, tmp_path, words):
+    result = predict(run, scene(name="a.tif"), scene(name="b.tif"), "-o", "out", *words, model=model, code=2)
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_leaves_the_mosaic_of_another_run_alone(run, scene, model, tmp_path):
+    (tmp_path / ".o.mosaic.vrt").write_text("of a run under way")
+    predict(run, scene(), "--mosaic", "-o", "o.gpkg", "--dry-run", model=model)
+    assert (tmp_path / ".o.mosaic.vrt").read_text() == "of a run under way"
+
+
+def test_provenance_names_area_and_averaging(run, scene, model):
+    predict(run, scene(), "-o", "o.gpkg", "--aoi", "500000,4999960,500030,5000000", "--tta", "flips", model=model)
+    said = read_provenance(Path("o.gpkg"))
+    assert json.loads(said["parameters"])["aoi"] == "500000,4999960,500030,5000000"
+    assert json.loads(said["parameters"])["tta"] == "flips"
+    assert said["model_sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()

@@ -41,3 +41,11 @@ def test_memory_is_kept_or_refused(run, make_raster):
     run("vectorize", source, "-o", "o.gpkg", "--max-memory", "4GB")
     result = run("vectorize", source, "-o", "p.gpkg", "--max-memory", "1MB", code=2)
     assert "mask.tif needs at least" in result.stderr
+
+
+def test_a_crs_that_does_not_fit_is_refused_and_another_one_told(run, make_raster):
+    source = make_raster(np.full((1, 40, 60), 255, np.uint8), name="mask.tif", crs=None)
+    refused = run("vectorize", source, "-o", "o.gpkg", "--crs", "EPSG:4326", code=2)
+    assert "is not a place in EPSG:4326" in refused.stderr
+    placed = make_raster(np.full((1, 40, 60), 255, np.uint8), name="placed.tif")
+    assert "says EPSG:32633" in run("vectorize", placed, "-o", "o.gpkg", "--crs", "EPSG:32634").stderr

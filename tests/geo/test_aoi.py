@@ -105,3 +105,17 @@ def test_an_area_elsewhere_does_not_overlap(info: RasterInfo, tmp_path: Path) ->
     layer.to_file(tmp_path / "elsewhere.gpkg")
     with pytest.raises(InputError, match="does not overlap"):
         read_aoi(tmp_path / "elsewhere.gpkg", info)
+
+
+def test_polygons_inside_of_collections_count(info: RasterInfo, tmp_path: Path) -> None:
+    box = shapely.box(500_010, 4_999_980, 500_020, 4_999_995)
+    mixed = shapely.GeometryCollection([shapely.MultiPolygon([box]), shapely.Point(500_001, 4_999_999)])
+    geopandas.GeoDataFrame(geometry=[mixed], crs="EPSG:32633").to_file(tmp_path / "area.gpkg")
+    aoi = read_aoi(tmp_path / "area.gpkg", info)
+    assert (aoi.top, aoi.left, aoi.height, aoi.width) == (10, 20, 30, 20)
+
+
+@pytest.mark.parametrize("aoi", ["-inf,-inf,inf,inf", "0,0,inf,1", "-180,-90,inf,90,EPSG:4326"])
+def test_a_box_has_finite_sides(info: RasterInfo, aoi: str) -> None:
+    with pytest.raises(InputError, match="minx,miny,maxx,maxy"):
+        read_aoi(aoi, info)

@@ -12,6 +12,7 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pytest
+import shapely
 
 from weft_geo.errors import InputError, OutputExistsError
 from weft_geo.geo.contract import ModelContract
@@ -207,3 +208,16 @@ def test_a_cluster_that_loses_a_worker_does_every_scene_once(
     noted.clear()
     run_fleet(tasks, lambda: make_victim(marks), tmp_path / "ledger.json", engine="ray", on_entry=noted.append)
     assert not noted
+
+
+@pytest.mark.parametrize("changed", ["scene", "area"])
+def test_a_file_that_has_changed_is_not_done(make_raster: MakeRaster, tmp_path: Path, changed: str) -> None:
+    tasks = scenes_in(tmp_path, make_raster, 1)
+    area = tmp_path / "area.geojson"
+    box = geopandas.GeoDataFrame(geometry=[shapely.box(500_000, 4_999_980, 500_020, 5_000_000)], crs="EPSG:32633")
+    box.to_file(area)
+    run_fleet(tasks, make_oracle, tmp_path / "ledger.json", {"aoi": str(area)})
+    assert len(run_fleet(tasks, make_oracle, tmp_path / "ledger.json", {"aoi": str(area)})) == 1
+    os.utime(tasks[0].scene if changed == "scene" else area, (1, 1))
+    with pytest.raises(OutputExistsError, match="already there"):
+        run_fleet(tasks, make_oracle, tmp_path / "ledger.json", {"aoi": str(area)})

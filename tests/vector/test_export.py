@@ -405,3 +405,10 @@ def test_nan_counts_as_0(outline, tmp_path):
         write(tmp_path / name, values, options=VectorOptions(outline=outline))
         found.append(geopandas.read_file(tmp_path / name, layer="objects"))
     assert found[0].geometry.geom_equals(found[1].geometry).all()
+
+
+def test_parts_of_a_shapefile_are_not_replaced_unasked(tmp_path):
+    (tmp_path / "o.dbf").write_text("a table of somebody")
+    with pytest.raises(OutputExistsError, match=r"o\.dbf is already there"):
+        export.LayerFile(tmp_path / "o.shp")
+    export.LayerFile(tmp_path / "o.shp", overwrite=True)

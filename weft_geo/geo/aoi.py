@@ -74,7 +74,7 @@ def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
         VectorError: If the file cannot be read or holds no polygons.
         CrsError: If the file names no CRS.
     """
-    box = _parse_box(aoi)
+    box = parse_box(aoi)
     area = _read_polygons(str(aoi), info) if box is None else _place(shapely.box(*box[0]), box[1], info)
     inverse = ~info.transform
     pixels = affine_transform(area, [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f])
@@ -86,7 +86,8 @@ def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
     return AreaOfInterest(pixels, top, left, math.ceil(max_row) - top, math.ceil(max_col) - left)
 
 
-def _parse_box(aoi: str | Path | Box) -> tuple[Box, CRS | None] | None:
+def parse_box(aoi: str | Path | Box) -> tuple[Box, CRS | None] | None:
+    """A box and its CRS, None for the scene's; None instead of both if it is the name of a file."""
     if isinstance(aoi, Path):
         return None
     parts = aoi.split(",") if isinstance(aoi, str) else list(aoi)
@@ -98,7 +99,7 @@ def _parse_box(aoi: str | Path | Box) -> tuple[Box, CRS | None] | None:
         raise InputError(
             f"aoi must be a file or minx,miny,maxx,maxy in the scene's CRS, or with a CRS behind it, got {aoi!r}"
         ) from error
-    if not (min_x < max_x and min_y < max_y):
+    if not (math.isfinite(min_x + min_y + max_x + max_y) and min_x < max_x and min_y < max_y):
         raise InputError(f"aoi must be minx,miny,maxx,maxy with min below max, got {aoi!r}")
     return (min_x, min_y, max_x, max_y), parse_crs(str(parts[4])) if len(parts) == 5 else None
 
@@ -112,12 +113,13 @@ def _read_polygons(path: str, info: RasterInfo) -> BaseGeometry:
             layer = geopandas.read_file(path)
     except Exception as error:  # pyogrio raises several unrelated types for one unreadable file
         raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error
-    shapes = layer.geometry[layer.geometry.geom_type.isin(["Polygon", "MultiPolygon"])]
-    if shapes.empty:
+    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(layer.geometry.dropna().to_numpy())))
+    shapes = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]  # of collections too
+    if not len(shapes):
         raise VectorError(f"{path} holds no polygons, so it is no area of interest")
     if layer.crs is None:
         raise CrsError(f"{path} has no CRS; give it one, or give the area as minx,miny,maxx,maxy in the scene's CRS")
-    whole = shapely.union_all(shapely.make_valid(shapes.to_numpy()))
+    whole = shapely.union_all(shapes)
     return shapely.make_valid(_place(whole, CRS.from_wkt(layer.crs.to_wkt()), info))
 
 

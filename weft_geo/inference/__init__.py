@@ -1,8 +1,9 @@
 """Scene in, layers out: windows, predictors, blending, and the engine that joins them. No torch.
 
 Modules, in the order of their dependence: processors, interrupts, lock, stages, columns, blending, symmetries,
-stored_windows, halves, backends (and onnx_backend, gpu_lanes, torch_windows, torch_backend), augment, strips, job, estimate,
-plan, rows, journal, provenance, layers, run, engine, ledger, local_engine, ray_cluster, ray_engine, ray_model, fleet.
+stored_windows, halves, backends (and onnx_backend, gpu_lanes, torch_windows, torch_backend), augment, strips, job,
+estimate, plan, rows, journal, provenance, layers, run, engine, ledger, local_engine, ray_cluster, ray_engine,
+ray_model, fleet.
 """
 
 from weft_geo.geo.contract import ModelContract

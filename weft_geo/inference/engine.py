@@ -164,7 +164,7 @@ def predict_scene(
             warnings += ("what an earlier run had finished does not fit this one; it starts anew",)
         for warning in warnings:
             tell("warning", "predict", 0, total, warning)
-        provenance = _provenance(str(scene), predictor, job, options) | ({"run": run} if run else {})
+        provenance = _provenance(str(scene), predictor, job, options, aoi, tta) | ({"run": run} if run else {})
         with (
             _keep_what_is_done(journal),
             Layers(outputs, job, predictor.contract.classes, options, provenance) as layers,
@@ -235,11 +235,19 @@ def _identity(scene: str, predictor: Predictor, job: SceneJob) -> dict[str, Any]
     }
 
 
-def _provenance(scene: str, predictor: Predictor, job: SceneJob, options: VectorOptions) -> dict[str, Any]:
+def _provenance(
+    scene: str,
+    predictor: Predictor,
+    job: SceneJob,
+    options: VectorOptions,
+    aoi: str | Path | Box | None,
+    tta: str,
+) -> dict[str, Any]:
+    sha256, *ways = predictor.sha256.split("+")
     return {
         "software": f"weft-geo {__version__}",
         "model": predictor.name,
-        "model_sha256": predictor.sha256,
+        "model_sha256": sha256,
         "scene": scene,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "parameters": {
@@ -247,6 +255,9 @@ def _provenance(scene: str, predictor: Predictor, job: SceneJob, options: Vector
             "window": list(job.grid.shape),
             "overlap": job.grid.rows.overlap,
             "pixel_m": [round(side, 6) for side in job.pixel],
+            "aoi": None if aoi is None else str(aoi),
+            "tta": tta,
+            "precision": "".join(way for way in ways if way != tta) or None,
             **asdict(options),
         },
         "warnings": list(job.warnings),

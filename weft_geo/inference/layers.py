@@ -23,6 +23,7 @@ from weft_geo.inference.journal import was_publishing
 from weft_geo.inference.provenance import TAG
 from weft_geo.inference.rows import FinishedRows
 from weft_geo.vector import ObjectStream, VectorOptions
+from weft_geo.vector.export import refuse_other_parts
 from weft_geo.vector.source import mask_strip, probability_strip
 
 MASK_NODATA = 255
@@ -67,6 +68,8 @@ class Outputs:
             if path.exists() and Path(scene).exists() and path.samefile(scene):
                 raise InputError(f"{path} is the scene itself; write the {name} to another file")
             check_output(path, overwrite=overwrite, suffixes=None if name == "objects" else RASTER_SUFFIXES)
+            if not overwrite:
+                refuse_other_parts(path)
         return cls(paths.get("objects"), paths.get("mask"), paths.get("probability"))
 
     @property

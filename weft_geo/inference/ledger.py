@@ -65,7 +65,7 @@ def run_scene(
         InterruptedRunError: The process was asked to terminate.
     """
     entry: Entry = {"scene": task.scene, "status": "done", "outputs": [str(path) for path in task.outputs]}
-    entry["run"] = describe_run(predictor.sha256 or predictor.name, options)
+    entry["run"] = describe_run(predictor.sha256 or predictor.name, options, task.scene)
     try:
         report = predict_scene(
             task.scene,
@@ -84,10 +84,22 @@ def run_scene(
     return entry | {"objects": report.objects, "windows": report.windows, "seconds": round(report.seconds, 3)}
 
 
-def describe_run(model: str, options: dict[str, Any]) -> str:
-    """A short name of a model with its options: entries with another one are of another run."""
+def describe_run(model: str, options: dict[str, Any], scene: str) -> str:
+    """A short name of a model with its options, on a scene as it is now: entries with another one are of another run.
+
+    Files are told by size and time, as in a scene's journal.
+    """
     how = {key: value for key, value in options.items() if key not in ("overwrite", "resume", "workers", "max_memory")}
+    how["files"] = [_stamp(scene), _stamp(options.get("aoi"))]
     return hashlib.sha256(json.dumps([model, how], sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _stamp(path: Any) -> list[int] | None:
+    """Size and time of a local file."""
+    if isinstance(path, (str, Path)) and Path(path).is_file():
+        stat = Path(path).stat()
+        return [stat.st_size, stat.st_mtime_ns]
+    return None
 
 
 class Ledger:
@@ -148,7 +160,9 @@ class Ledger:
         self._unsaved = False
 
 
-def choose_missing(tasks: Sequence[SceneTask], book: Ledger, run: str, overwrite: bool) -> list[SceneTask]:
+def choose_missing(
+    tasks: Sequence[SceneTask], book: Ledger, model: str, options: dict[str, Any], overwrite: bool
+) -> list[SceneTask]:
     """The scenes to run: all of them to overwrite what is there, else those that are not done.
 
     A run that was killed after outputs had appeared, and before it could say so in the ledger, has left some that are
@@ -159,13 +173,15 @@ def choose_missing(tasks: Sequence[SceneTask], book: Ledger, run: str, overwrite
     """
     if overwrite:
         return list(tasks)
-    missing = [task for task in tasks if not book.is_done(task, run)]
+    runs = {task.scene: describe_run(model, options, task.scene) for task in tasks}
+    missing = [task for task in tasks if not book.is_done(task, runs[task.scene])]
     for task in missing:
+        run = runs[task.scene]
         if _is_finished(task, run):
             objects = None if task.objects is None else count_objects(task.objects)
             outputs = [str(path) for path in task.outputs]
             book.add({"scene": task.scene, "status": "done", "outputs": outputs, "run": run, "objects": objects}, tasks)
-    missing = [task for task in missing if not book.is_done(task, run)]
+    missing = [task for task in missing if not book.is_done(task, runs[task.scene])]
     _refuse([path for task in missing for path in _standing(task)])
     return missing
 

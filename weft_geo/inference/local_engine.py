@@ -22,7 +22,7 @@ from weft_geo.geo.gdal_settings import hand_over_settings
 from weft_geo.geo.raster import open_raster
 from weft_geo.inference.backends import Predictor, answer_here, takes_stored
 from weft_geo.inference.interrupts import terminate_as_error
-from weft_geo.inference.ledger import Entry, Ledger, SceneTask, choose_missing, describe_run, run_scene
+from weft_geo.inference.ledger import Entry, Ledger, SceneTask, choose_missing, run_scene
 from weft_geo.inference.run import Progress
 from weft_geo.inference.stages import several
 from weft_geo.inference.stored_windows import Levels, StoredWindows
@@ -44,8 +44,7 @@ def run_here(
     Small scenes overlap if the model takes several batches at the same time and no limit of memory is given, which
     holds for a scene. Then ``progress`` is told of scenes, else of windows.
     """
-    run = describe_run(predictor.sha256 or predictor.name, options)
-    missing = choose_missing(tasks, book, run, overwrite)
+    missing = choose_missing(tasks, book, predictor.sha256 or predictor.name, options, overwrite)
     if predictor.concurrency == 1 or options.get("max_memory") is not None:
         for task in missing:
             yield run_scene(task, predictor, options, progress)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from weft_geo.errors import OutputBusyError, RunError
+from weft_geo.errors import InputError, OutputBusyError, RunError
 
 
 @contextmanager
@@ -20,7 +21,8 @@ def lock_outputs(paths: Sequence[Path]) -> Iterator[None]:
 
     Raises:
         OutputBusyError: If another run holds one.
-        RunError: If no lock can be made there.
+        InputError: If the folder may not be written to.
+        RunError: If no lock can be made there for another reason.
     """
     with ExitStack() as held:
         for path in paths:
@@ -36,6 +38,9 @@ def _lock(path: Path) -> Iterator[None]:
         try:
             file = os.open(beside, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                said = f"the folder of {path} cannot be written to: {error.strerror}; choose another one"
+                raise InputError(said) from error
             raise RunError(f"{path} cannot be written: {error.strerror}") from error
         try:
             _take(file)

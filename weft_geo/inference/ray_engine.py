@@ -51,8 +51,8 @@ def _run(
     first = cluster.start()
     model = cluster.get(first.facts.remote())
     cluster.settle(model.device)
-    run = describe_run(model.sha256 or model.name, options)
-    waiting = deque((task, 1) for task in choose_missing(tasks, book, run, overwrite))
+    name = model.sha256 or model.name
+    waiting = deque((task, 1) for task in choose_missing(tasks, book, name, options, overwrite))
     idle = [first]
     starting = arrivals(cluster.start() for _ in range(min(cluster.lacking(1), len(waiting) - 1)))
     under_way: dict[Any, tuple[Any, SceneTask, int]] = {}
@@ -82,6 +82,7 @@ def _run(
                 waiting.append((task, attempt + 1))
                 continue
             what = f"{attempt} workers died while they ran it: {str(error).splitlines()[0]}"
+            run = describe_run(name, options, task.scene)
             entry = {"scene": task.scene, "status": "failed", "outputs": [], "run": run, "error": what}
         else:
             idle.append(worker)

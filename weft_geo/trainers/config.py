@@ -288,7 +288,9 @@ def read_values(path: str | Path) -> dict[str, Any]:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise InputError(f"{path} must hold sections such as data and model; weft-geo train --print-config shows them")
+        raise InputError(
+            f"{path} must hold sections such as data and model; weft-geo train … --print-config shows them"
+        )
     return values
 
 

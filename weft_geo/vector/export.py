@@ -62,6 +62,17 @@ SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx
 COMPANIONS = {".shp": SHAPEFILE_PARTS[1:], ".gpkg": (".gpkg-wal", ".gpkg-shm", ".gpkg-journal")}
 
 
+def refuse_other_parts(path: Path) -> None:
+    """Makes sure that a new shapefile takes the place of nobody's .dbf or .prj.
+
+    Raises:
+        OutputExistsError: A file is there that would be one of its parts.
+    """
+    parts = [path.with_suffix(part) for part in SHAPEFILE_PARTS[1:]] if path.suffix.lower() == ".shp" else []
+    if there := [part for part in parts if part.exists()]:
+        raise OutputExistsError(f"{there[0]} is already there; overwrite it (--overwrite) or give another name")
+
+
 class LayerFile:
     """One output file that appears whole or not at all.
 
@@ -84,6 +95,8 @@ class LayerFile:
             raise InputError(f"the folder of {self.path} does not exist; create it first")
         if self.path.exists() and not overwrite:
             raise OutputExistsError(f"{self.path} is already there; overwrite it (--overwrite) or give another name")
+        if not overwrite:
+            refuse_other_parts(self.path)
         if self.path.is_dir():
             raise InputError(f"{self.path} is a folder; give the name of a file")
         self.scratch = self.path.parent / f".{self.path.name}.{os.getpid()}.part"

@@ -20,6 +20,7 @@ import shapely
 from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
+from weft_geo.geo.ground import crs_name, measure_pixel
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.vector.budget import choose_budget
 from weft_geo.vector.export import SCHEMA
@@ -123,6 +124,8 @@ def vectorize_raster(
     tell = progress or _silent
     with _open(path, crs, classes, max_memory) as (opened, source):
         info = opened.info
+        if Ground(info.transform, info.required_crs).is_geodesic:
+            measure_pixel(info.transform, info.required_crs, info.height, info.width)  # refuses what is no place
         provenance = {
             "software": f"weft-geo {__version__}",
             "scene": str(path),
@@ -142,6 +145,9 @@ def vectorize_raster(
             provenance=provenance,
         )
         tell("start", "vectorize", 0, info.height, f"{info.name}: {info.height} × {info.width} pixels")
+        if crs is not None and info.stored_crs is not None and info.stored_crs != info.crs:
+            note = f"{info.name} says {crs_name(info.stored_crs)}; {crs_name(info.required_crs)} is used instead"
+            tell("warning", "vectorize", 0, info.height, note)
         with stream:
             done = 0
             for strip in source.strips(options.threshold):
