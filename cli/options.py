@@ -65,7 +65,7 @@ def vector_options(command: Command) -> Command:
             "--threshold",
             type=click.FloatRange(0, 1, min_open=True),
             default=None,
-            help="Probability from which a pixel is part of an object.  [default: the model's if there is one, else 0.5]",
+            help="Probability from which a pixel is an object's.  [default: the model's if there is one, else 0.5]",
         ),
         click.option(
             "--outline",
