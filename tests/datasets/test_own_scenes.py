@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from weft_geo.datasets.areas import split_by_area  # noqa: E402
 from weft_geo.datasets.datamodules import ScenesDataModule  # noqa: E402
 from weft_geo.datasets.scene_datasets import SceneImages  # noqa: E402
+from weft_geo.errors import VectorError  # noqa: E402
 from weft_geo.geo.contract import SCENE_SCALE, ModelContract  # noqa: E402
 from weft_geo.geo.ground import choose_resampling  # noqa: E402
 from weft_geo.geo.normalize import measure_normalizer  # noqa: E402
@@ -135,3 +136,15 @@ def test_statistics_of_many_pixels_are_exact(make_raster: Callable[..., Path]) -
     mean, std = images.statistics()
     np.testing.assert_allclose(mean, seen.mean(axis=(1, 2)), atol=0.006)
     np.testing.assert_allclose(std, seen.std(axis=(1, 2)), atol=0.006)
+
+
+def test_a_raster_that_validation_covers_leaves_nothing_to_learn(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    one, two = make_raster(name="a.tif"), make_raster(name="b.tif")
+    gpd.GeoDataFrame(geometry=[box(500_004, 4_999_980, 500_012, 4_999_990)], crs="EPSG:32633").to_file(
+        tmp_path / "objects.gpkg"
+    )
+    data = ScenesDataModule([one], [tmp_path / "objects.gpkg"], val_images=[two], chip=32, num_workers=0)
+    with pytest.raises(VectorError, match="no polygon lies in the area to train on"):
+        data.setup("fit")

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import geopandas as gpd
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from weft_geo.errors import InputError
 
@@ -19,6 +21,13 @@ class Areas:
 
     train: list[Bounds]
     val: list[Bounds]
+
+    def to_learn(self, shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+        """Polygons without what lies in an area that validates, as it may where rasters overlap; some may be empty."""
+        train, val = (shapely.union_all([shapely.box(*area) for area in areas]) for areas in (self.train, self.val))
+        if not shapely.area(shapely.intersection(train, val)):
+            return shapes
+        return np.asarray(shapely.difference(shapely.make_valid(shapes), val))
 
 
 def split_by_area(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import shapely
+import torch
 from torch.utils.data import DataLoader, SequentialSampler
 
 from weft_geo.datasets.areas import Areas, split_by_area
@@ -251,11 +253,13 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
         assert self.areas is not None
         assert self.polygons is not None
         objects = self.polygons.objects
+        shapes = self.areas.to_learn(objects.geometry.to_numpy())
+        there = ~shapely.is_empty(shapes)
         return ObjectBalancedGeoSampler(
             self.scenes,
             self.areas.train,
-            objects.geometry.to_numpy(),
-            objects["label"].to_numpy(),
+            shapes[there],
+            objects["label"].to_numpy()[there],
             self.chip,
             self.samples or self.batch_size,
             self.object_share,
@@ -284,7 +288,12 @@ def _share(sampler: Any, trainer: Any) -> Any:
 
 
 def _workers(number: int) -> dict[str, Any]:
-    return {"num_workers": number, "persistent_workers": number > 0, "worker_init_fn": _leave_signals_to_the_trainer}
+    return {
+        "num_workers": number,
+        "persistent_workers": number > 0,
+        "worker_init_fn": _leave_signals_to_the_trainer,
+        "pin_memory": torch.cuda.is_available(),
+    }
 
 
 def _leave_signals_to_the_trainer(worker: int) -> None:
