@@ -6,8 +6,8 @@ Needs torch and timm, no other package. The weights are random, which the time h
 alternating calls, a window; ratios are to the plain call of the same batch. A graph cannot ask which experts were
 chosen, so in one all seven run where a plain call runs four. A plain call keeps the channels innermost, which
 convolutions on tensor cores want and depthwise ones may not, and takes the Haar transform by slices, which are many
-kernels; "channels first" and "Haar by convolution" are the other ways. Without a GPU it measures on the CPU, which shows
-no more than that the script works.
+kernels; "channels first" and "Haar by convolution" are the other ways. Without a GPU it shows
+no more than that it works.
 """
 
 from __future__ import annotations
