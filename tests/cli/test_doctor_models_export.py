@@ -72,3 +72,13 @@ def test_an_exported_checkpoint_keeps_its_contract(run, tmp_path):
 )
 def test_export_refusals(run, words, message):
     assert message in run("export", *words, code=2).stderr
+
+
+def test_doctor_says_whether_cuda_starts_where_it_should(monkeypatch):
+    from weft_geo_cli.doctor import _devices
+
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: providers)
+    (_, cuda) = _devices()
+    assert cuda.level == "missing"
+    assert "could not start CUDA for device cuda; it needs a driver, and CUDA and cuDNN" in cuda.text
