@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
@@ -7,11 +8,14 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 
 from weft_geo.errors import ContractError, CrsError
 from weft_geo.geo.contract import ModelContract
-from weft_geo.inference import CallablePredictor, predict_scene
+from weft_geo.inference import CallablePredictor, plan, predict_scene
+from weft_geo.inference.columns import split_columns
 
 MakeRaster = Callable[..., Path]
 Oracle = Callable[..., CallablePredictor]
@@ -138,3 +142,44 @@ def test_bands_are_chosen_or_given(make_raster: MakeRaster, tmp_path: Path) -> N
     assert seen == [[20, 30, 40], [40, 10, 10]]
     with pytest.raises(ContractError, match="takes 3 bands"):
         predict_scene(make_raster(bands=2, name="two.tif"), predictor, mask=tmp_path / "n.tif")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), height=st.integers(1, 200), width=st.integers(1, 200), blocks=st.integers(1, 3))
+def test_a_part_of_a_scene_is_what_the_whole_gives_there(
+    make_raster: MakeRaster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: st.DataObject,
+    height: int,
+    width: int,
+    blocks: int,
+) -> None:
+    """Also of a model that looks around, as all do."""
+    calls = []
+
+    def around(images: np.ndarray) -> np.ndarray:
+        calls.append(len(images))
+        return (images[:, :1] + images.mean(axis=(1, 2, 3), keepdims=True)) / np.float32(510)
+
+    contract = ModelContract(window=64, overlap=16, multiple_of=16, scale=(0, 255))
+    scene = make_raster(np.random.default_rng(height * 201 + width).integers(0, 256, (3, height, width)))
+    model = CallablePredictor(around, contract)
+    predict_scene(scene, model, probability=tmp_path / "whole.tif", mask=tmp_path / "m.tif", overwrite=True)
+    whole = sum(calls)
+    calls.clear()
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    low, right = data.draw(st.integers(top + 1, height)), data.draw(st.integers(left + 1, width))
+    (west, north), (east, south) = UTM @ (left, top), UTM @ (right, low)
+    monkeypatch.setattr(plan, "fit", lambda job, *_: replace(job, blocks=split_columns(job.grid, blocks)))
+    report = predict_scene(
+        scene, model, probability=tmp_path / "part.tif", mask=tmp_path / "n.tif", overwrite=True,
+        aoi=(west, south, east, north),
+    )  # fmt: skip
+    monkeypatch.undo()
+    assert (report.height, report.width) == (low - top, right - left)
+    assert sum(calls) <= whole * (1 if blocks == 1 else 3)
+    for name, other in (("whole.tif", "part.tif"), ("m.tif", "n.tif")):
+        np.testing.assert_array_equal(read(tmp_path / other), read(tmp_path / name)[top:low, left:right])
+    with rasterio.open(tmp_path / "part.tif") as part:
+        assert part.bounds == pytest.approx((west, south, east, north))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,10 @@ class AreaOfInterest:
     left: int
     height: int
     width: int
+
+    def within(self, top: int, left: int, height: int, width: int) -> AreaOfInterest:
+        """The same area, counted from the corner of a larger part of the grid."""
+        return replace(self, top=top, left=left, height=height, width=width)
 
     def mask(self, top: int, height: int, left: int = 0, width: int | None = None) -> NDArray[np.bool_]:
         """Pixels whose centre lies inside.

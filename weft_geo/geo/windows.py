@@ -52,6 +52,20 @@ class WindowAxis:
         """Number of pixels from the axis' start that no window after ``index`` touches."""
         return self.starts[index + 1] if index + 1 < len(self.starts) else self.length
 
+    def around(self, first: int, count: int) -> tuple[int, WindowAxis]:
+        """The windows that touch some pixels, as an axis of their own.
+
+        Args:
+            first: The first of the pixels.
+            count: How many.
+
+        Returns:
+            The pixel that it begins at, and the axis.
+        """
+        touching = [start for start in self.starts if start < first + count and start + self.inside > first]
+        begin, end = touching[0], touching[-1] + self.inside
+        return begin, WindowAxis(end - begin, self.window, self.overlap)
+
 
 @dataclass(frozen=True)
 class WindowGrid:

@@ -113,6 +113,7 @@ def predict_scene(
         gsd: ``auto`` resamples the scene if its pixels differ from the model's by more than 1.5 times, ``native``
             never, a number always, to that many metres per pixel.
         aoi: A vector file in any CRS, or ``minx,miny,maxx,maxy`` in the scene's CRS; the rest is left out.
+            Of rasters, what comes is what the whole scene gives there; objects end at its border.
         overwrite: Replace outputs that are there already.
         max_memory: Memory that the process may take, in bytes or as ``"4GB"``. Batches become smaller, then the scene
             is worked on in blocks of columns until it fits; None lets the buffers take half of what is free.

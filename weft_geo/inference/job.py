@@ -35,10 +35,12 @@ class SceneJob:
         raster: The scene on the grid that the model sees.
         bands: 1-based band numbers in the model's order.
         normalizer: How values are scaled.
-        aoi: Area of interest, on that grid.
-        origin: (row, column) of the output's corner on that grid.
-        grid: The windows over the output.
-        blocks: Its columns, in one block unless the band of rows would not fit in memory.
+        aoi: Area of interest, counted from ``origin``.
+        origin: (row, column) on that grid of the corner of the windows.
+        grid: The windows: those of the whole scene that touch the output, so that it is what the whole scene gives
+            there.
+        output: (row, column, height, width) of the output, counted from ``origin``.
+        blocks: The grid's columns, in one block unless the band of rows would not fit in memory.
         batch_size: Windows in a batch.
         workers: Threads that decode, normalise and cut.
         pixel: Pixel of that grid on the ground.
@@ -52,6 +54,7 @@ class SceneJob:
     aoi: AreaOfInterest | None
     origin: tuple[int, int]
     grid: WindowGrid
+    output: tuple[int, int, int, int]
     blocks: tuple[ColumnBlock, ...]
     batch_size: int
     workers: int
@@ -62,7 +65,7 @@ class SceneJob:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the output."""
-        return self.grid.rows.length, self.grid.cols.length
+        return self.output[2:]
 
     @property
     def windows(self) -> int:
@@ -77,8 +80,8 @@ class SceneJob:
     @property
     def transform(self) -> Affine:
         """Output pixel (column, row) → CRS coordinates."""
-        top, left = self.origin
-        return self.raster.info.transform @ Affine.translation(left, top)
+        (top, left), (row, col, _, _) = self.origin, self.output
+        return self.raster.info.transform @ Affine.translation(left + col, top + row)
 
     @property
     def crs(self) -> CRS:

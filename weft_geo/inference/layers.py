@@ -116,6 +116,7 @@ class Layers:
         self.valid_pixels = 0
         self.object_pixels = 0
         self._threshold = options.threshold
+        self._output, self._row = job.output, 0
         self._rasters = ExitStack()
         self._vectors = ExitStack()
         height, width = job.shape
@@ -160,12 +161,18 @@ class Layers:
             self._vectors.__exit__(kind, error, trace)
 
     def push(self, rows: FinishedRows) -> None:
-        """Appends finished rows.
+        """Appends finished rows of the grid; what lies outside of the output is left out.
 
         Raises:
             RunError: If they cannot be written.
         """
-        levels, valid = rows.levels, rows.wanted
+        top, left, height, width = self._output
+        inside = slice(max(top - self._row, 0), max(top + height - self._row, 0))
+        self._row += len(rows.wanted)
+        levels = rows.levels[:, inside, left : left + width]
+        valid = rows.wanted[inside, left : left + width]
+        if not len(valid):
+            return
         all_valid = bool(valid.all())
         if not all_valid:
             levels = levels * valid

@@ -115,11 +115,18 @@ def open_job(
             if change:
                 notes.append(change.reason)
                 pixel = raster.info.pixel
-            area = None if aoi is None else read_aoi(aoi, raster.info)
-            origin, size = (0, 0), (raster.info.height, raster.info.width)
-            if area is not None:
-                origin, size = (area.top, area.left), (area.height, area.width)
+            size = (raster.info.height, raster.info.width)
             grid = _choose_grid(size, predictor, window, overlap)
+            area, origin, output = None, (0, 0), (0, 0, *size)
+            if aoi is not None:
+                area = read_aoi(aoi, raster.info)
+                (top, rows), (left, cols) = (
+                    grid.rows.around(area.top, area.height),
+                    grid.cols.around(area.left, area.width),
+                )
+                origin, output = (top, left), (area.top - top, area.left - left, area.height, area.width)
+                grid = WindowGrid(rows, cols)
+                area = area.within(top, left, rows.length, cols.length)
             job = SceneJob(
                 raster=raster,
                 bands=chosen,
@@ -127,6 +134,7 @@ def open_job(
                 aoi=area,
                 origin=origin,
                 grid=grid,
+                output=output,
                 blocks=split_columns(grid, 1),
                 batch_size=_choose_batch(batch_size, grid, predictor.device),
                 workers=workers,
