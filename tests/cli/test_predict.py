@@ -159,6 +159,7 @@ def test_tiles_as_one_scene(run, scene, model, tmp_path):
     assert len(geopandas.read_file(tmp_path / "o.gpkg")) == 5
     with rasterio.open(tmp_path / "m.tif") as mask, rasterio.open(left) as one, rasterio.open(right) as two:
         assert mask.width == one.width + two.width
+        assert json.loads(mask.tags()["WEFT_GEO_PROVENANCE"])["tiles"] == [str(left), str(right)]
     assert not list(tmp_path.glob(".*"))
     assert "give a file with -o" in predict(run, left, right, "--mosaic", "-o", "out", model=model, code=2).stderr
     content = right.read_bytes()

@@ -54,6 +54,11 @@ class Raster:
         )
         self._may_hold_nan = any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes)
 
+    @property
+    def tiles(self) -> tuple[str, ...]:
+        """The files that a VRT is made of; none of any other raster, nor of one that is resampled."""
+        return tuple(self._dataset.files[1:]) if self.info.driver == "VRT" else ()
+
     def read(self, bands: tuple[int, ...], top: int, left: int, height: int, width: int) -> NDArray[Any]:
         """Reads a rectangle as it is stored.
 

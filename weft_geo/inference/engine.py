@@ -250,6 +250,7 @@ def _provenance(
         "model": predictor.name,
         "model_sha256": sha256,
         "scene": scene,
+        **({"tiles": list(job.tiles)} if job.tiles else {}),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "parameters": {
             "bands": list(job.bands),

@@ -33,6 +33,7 @@ class SceneJob:
 
     Attributes:
         raster: The scene on the grid that the model sees.
+        tiles: The files that the scene is made of, if it is a mosaic.
         bands: 1-based band numbers in the model's order.
         normalizer: How values are scaled.
         aoi: Area of interest, counted from ``origin``.
@@ -49,6 +50,7 @@ class SceneJob:
     """
 
     raster: Raster
+    tiles: tuple[str, ...]
     bands: tuple[int, ...]
     normalizer: Normalizer
     aoi: AreaOfInterest | None

@@ -129,6 +129,7 @@ def open_job(
                 area = area.within(top, left, rows.length, cols.length)
             job = SceneJob(
                 raster=raster,
+                tiles=source.tiles,
                 bands=chosen,
                 normalizer=normalizer,
                 aoi=area,
