@@ -71,7 +71,7 @@ def as_one_scene(tiles: Sequence[str], output: Path, dry_run: bool = False) -> I
             yield (str(write_mosaic(tiles, Path(folder) / f"{output.stem}.vrt")),)
         return
     with lock_outputs([output]):  # else another run's would be replaced, and this one refused only then
-        mosaic = write_mosaic(tiles, output.with_name(f".{output.stem}.mosaic.vrt"))
+        mosaic = write_mosaic(tiles, output.with_name(f".{output.name}.mosaic.vrt"))
     in_use = False
     try:
         yield (str(mosaic),)

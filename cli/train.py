@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +66,7 @@ def split_list(context: click.Context, parameter: click.Parameter, value: str | 
 @click.option("--accumulate", type=click.IntRange(1), help="Batches that make a step.")
 @click.option("--crop", type=click.IntRange(64), help="Side of a training crop, in pixels.")
 @click.option("--gsd", "gsd_m", type=click.FloatRange(0, min_open=True), help="Metres per pixel for your own images.")
-@click.option("--val-share", type=click.FloatRange(0, 1, min_open=True), help="Share of their area for validation.")
+@click.option("--val-share", type=click.FloatRange(0, 1, True, True), help="Share of their area for validation.")
 @click.option("--limit", type=click.IntRange(1), help="Only so many images of each split of a benchmark.")
 @click.option("--overfit", type=click.IntRange(1), help="Learn so many images by heart, to see that all is well.")
 @click.option("--device", help="As Lightning's accelerator: auto, cpu, gpu …")
@@ -121,9 +120,6 @@ def train(
         return
     if output is None:
         raise InputError("the run needs a folder; give -o runs/NAME")
-    # The processes of a parallel run are given the same command; the first one has made room already.
-    if overwrite and output.is_dir() and "LOCAL_RANK" not in os.environ:
-        clear(output)
     if find_lr:
         from weft_geo.trainers.learning_rate import suggest_rate
 
@@ -134,14 +130,18 @@ def train(
         )
     elif table:
         from weft_geo.trainers.comparison import compare
+        from weft_geo.trainers.run_folder import remove
 
+        # The processes of a parallel run are given the same command; the first one has made room already.
+        if overwrite and "LOCAL_RANK" not in os.environ:
+            remove(output)
         console.result(compare(config, table, output, console.progress).to_markdown())
     else:
         from weft_geo.datasets.datamodules import is_first_process
         from weft_geo.trainers.train import train as run
 
         first = is_first_process()  # of a parallel run, it alone speaks
-        report = run(config, output, resume=resume, progress=console.progress if first else None)
+        report = run(config, output, resume=resume, overwrite=overwrite, progress=console.progress if first else None)
         if first:
             console.result(tell(report))
 
@@ -168,20 +168,6 @@ def configure(
     if model:
         values.setdefault("model", {})["name"] = model
     return build_config(values, regime)
-
-
-def clear(folder: Path) -> None:
-    """Remove a run, and nothing that is not one.
-
-    Raises:
-        OutputExistsError: the folder holds something else.
-    """
-    from weft_geo.errors import OutputExistsError
-
-    runs = [path.parent for path in folder.rglob("config.yaml")]
-    if any(folder.iterdir()) and not runs:
-        raise OutputExistsError(f"{folder} holds no run, so it is not removed; give another folder")
-    shutil.rmtree(folder)
 
 
 def tell(report: TrainReport) -> str:

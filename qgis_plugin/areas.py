@@ -33,11 +33,21 @@ def write_polygons(source: QgsFeatureSource, path: Path, context: QgsCoordinateT
         raise LayerError(f"The layer {name} gives no polygon: select some, or use the whole layer.")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName, options.layerName = "GPKG", "objects"
-    options.layerOptions = ["FID=row"]  # a field of theirs called fid need not be unique
+    # Names that none of theirs has, whose values need not be unique. To SQLite Name and name are one; the first stays.
+    names = [field.name().lower() for field in source.fields()]
+    options.layerOptions = [f"FID={_free('row', names)}", f"GEOMETRY_NAME={_free('geom', names)}"]
+    if len(set(names)) < len(names):
+        options.attributes = [index for index, given in enumerate(names) if given not in names[:index]]
     copy = source.materialize(QgsFeatureRequest())
     code, message, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(copy, str(path), context, options)
     if code != QgsVectorFileWriter.WriterError.NoError:
         raise LayerError(f"The polygons of {name} could not be written to {path.parent}: {' '.join(message.split())}.")
+
+
+def _free(name: str, taken: list[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def box_words(extent: QgsRectangle) -> str:

@@ -9,6 +9,8 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .errors import PluginError
+
 
 @dataclass(frozen=True)
 class Outlines:
@@ -57,7 +59,7 @@ class Predict:
             f"--model={self.model}",
             *self.outlines.words(),
             *(f"--{name}={value}" for name, value in given.items() if value),
-            *shlex.split(self.more),
+            *_split(self.more),
             "--overwrite",
             "--progress=json",
         ]
@@ -105,7 +107,7 @@ class Train:
             *([f"--labels={self.labels}"] if self.labels else []),
             f"--output={self.output}",
             *([f"--max-steps={self.steps}"] if self.steps else []),
-            *shlex.split(self.more),
+            *_split(self.more),
             "--progress=json",
         ]
 
@@ -121,3 +123,10 @@ class Evaluate:
     def words(self) -> list[str]:
         """As a command line."""
         return ["evaluate", f"--objects={self.objects}", f"--truth={self.truth}", f"--iou={self.iou:g}", "--json"]
+
+
+def _split(more: str) -> list[str]:
+    try:
+        return shlex.split(more)
+    except ValueError as error:
+        raise PluginError(f"Further options cannot be read ({error}): close every quotation mark in {more}.") from error

@@ -30,7 +30,7 @@ def _read(line: bytes) -> Line:
     text = line.decode("utf-8", "replace").rstrip("\r")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict) and isinstance(value.get("event"), str) else text
 

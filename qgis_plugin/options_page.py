@@ -212,6 +212,7 @@ class OptionsFactory(QgsOptionsWidgetFactory):
             loop = QEventLoop()
             self.errand.ended.connect(loop.quit)
             self.errand.cancel()
+        if self.errand is not None:  # one that still waits for its turn has ended by now
             loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
 
     def _forget(self) -> None:

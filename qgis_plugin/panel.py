@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
@@ -223,7 +224,7 @@ class Panel(QgsDockWidget):
         given = self.output.filePath().strip()
         if not given:
             return None
-        path = Path(given).expanduser().absolute()
+        path = Path(os.path.expanduser(given)).absolute()  # noqa: PTH111  # pathlib's fails on ~draft.gpkg
         return path if path.suffix else path.with_suffix(".gpkg")
 
 

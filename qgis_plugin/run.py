@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import shutil
 import time
@@ -150,11 +151,12 @@ class _Listener:
                 self._feedback.pushInfo(message)
 
     def _advance(self, event: str, stage: str, done: float, total: float) -> None:
-        if event != "progress" or total <= 0:
+        numbers = all(isinstance(number, (int, float)) and math.isfinite(number) for number in (done, total))
+        if event != "progress" or not numbers or total <= 0:
             return
         if stage in _UNITS:
             left = self._pace.time_left(stage, done, total)
-            percent = int(100 * done / total)
+            percent = min(100, int(100 * done / total))
             if percent == self._percent:
                 return  # the toolbox keeps a line of each text
             self._percent = percent
@@ -175,19 +177,25 @@ class _Log:
         for old in sorted(places.logs().glob("*.log"))[: 1 - _KEPT_LOGS]:
             old.unlink(missing_ok=True)
         number = len(list(places.logs().glob(f"{stamp}*.log")))
-        self._file = (places.logs() / f"{stamp}_{number}.log").open("w", encoding="utf-8")
+        self._file = (places.logs() / f"{stamp}_{number}.log").open("w", encoding="utf-8", errors="backslashreplace")
 
     def __enter__(self) -> _Log:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError:  # see write
+                self._file = None
 
     def write(self, text: str) -> None:
         if self._file is not None:
-            self._file.write(f"{time.strftime('%H:%M:%S')} {text}\n")
-            self._file.flush()
+            try:
+                self._file.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+                self._file.flush()
+            except OSError:  # a full disk under the log does not end the run
+                self._file = None
 
 
 def _sweep(output: Path, pid: int) -> None:

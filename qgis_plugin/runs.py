@@ -25,7 +25,7 @@ from .job import Job
 from .log_dialog import LogDialog
 from .panel import Panel
 from .provider import PROVIDER_ID
-from .scenes import ASK_ABOVE_BYTES, describe_scene
+from .scenes import ASK_ABOVE_BYTES, describe_scene, file_of
 from .style import add_objects, style_objects
 from .training_runs import can_go_on, new_run, stopped_run
 
@@ -65,6 +65,11 @@ class Runs(QObject):
             self._warn(str(error))
             return
         output = panel.output_path()
+        used = [scene, panel.area.polygons.currentLayer()] if "AREA" in area else [scene]
+        for layer in used:
+            if output is not None and file_of(layer) == output:
+                self._warn(f"{output} holds the layer {layer.name()}, which the run reads: save to another file.")
+                return
         if output is not None and not self._agrees_to_replace(output):
             return
         panel.save_settings(QgsProject.instance())
@@ -148,7 +153,7 @@ class Runs(QObject):
         if not output.exists():
             return True
         project = QgsProject.instance()
-        layers = [layer for layer in project.mapLayers().values() if Path(layer.source().partition("|")[0]) == output]
+        layers = [layer for layer in project.mapLayers().values() if file_of(layer) == output]
         shown = " Its layer goes from the project, with edits that are not saved." if layers else ""
         if not self._agrees(f"{output} is there already. Replace it?{shown}"):
             return False

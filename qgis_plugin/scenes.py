@@ -10,6 +10,7 @@ from pathlib import Path
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
+    QgsMapLayer,
     QgsProcessingFeedback,
     QgsProviderRegistry,
     QgsRasterBlockFeedback,
@@ -57,6 +58,7 @@ class Export:
         columns: Width in pixels.
         rows: Height in pixels.
         bytes: About how large the file will be.
+        rendered: It is pictures of a map service; what it did not send is transparent.
     """
 
     pipe: QgsRasterPipe
@@ -65,6 +67,7 @@ class Export:
     columns: int
     rows: int
     bytes: int
+    rendered: bool = False
 
     def write(self, path: Path, context: QgsCoordinateTransformContext, feedback: QgsProcessingFeedback) -> None:
         """Write the GeoTIFF.
@@ -88,6 +91,18 @@ class Export:
             raise LayerError(
                 f"The layer could not be exported to {path.parent} ({error}): look whether there is room on that disk."
             )
+        if self.rendered:
+            exported = QgsRasterLayer(str(path), "export")
+            alpha = exported.dataProvider().bandStatistics(4)
+            del exported  # so that the file can be removed on Windows too
+            if alpha.maximumValue == 0:
+                path.unlink(missing_ok=True)
+                raise LayerError(
+                    "The map service sent no picture of the chosen area: look whether it can be reached, and whether "
+                    "it has this area at its finest zoom level."
+                )
+            if alpha.minimumValue == 0:
+                feedback.pushWarning("The map service did not send all of the area; nothing is found where it did not.")
 
 
 def describe_scene(layer: QgsRasterLayer, extent: QgsRectangle | None = None) -> Scene:
@@ -108,6 +123,12 @@ def describe_scene(layer: QgsRasterLayer, extent: QgsRectangle | None = None) ->
     if path:
         return Scene(path, _crs_words(layer))
     return Scene("", "", _plan_export(layer, extent))
+
+
+def file_of(layer: QgsMapLayer) -> Path | None:
+    """The file that a layer is in, one of several maybe; None if it is in none."""
+    path = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source()).get("path")
+    return Path(str(path)) if path else None
 
 
 def _file_of(layer: QgsRasterLayer) -> str:
@@ -154,7 +175,7 @@ def _plan_export(layer: QgsRasterLayer, extent: QgsRectangle | None) -> Export:
         pipe.set(layer.renderer().clone())
     bands = range(1, provider.bandCount() + 1)
     cell = 4 if rendered else sum(provider.dataTypeSize(band) for band in bands)
-    return Export(pipe, layer.crs(), extent, columns, rows, columns * rows * cell)
+    return Export(pipe, layer.crs(), extent, columns, rows, columns * rows * cell, rendered)
 
 
 def _pixel_size(layer: QgsRasterLayer) -> float:

@@ -66,7 +66,7 @@ def failed(outcome: Outcome, reason: str, lines: list[str], output: Path | None,
     folder = output.parent if output else None
     if folder and _FULL.search(reason or " ".join(lines)):
         return f"The disk that holds {folder} is full: make room there, or write to another folder."
-    if folder and _READ_ONLY.search(reason):
+    if output and output.name in reason and _READ_ONLY.search(reason):  # and not what is read
         return f"{folder} cannot be written to: choose another folder for {output.name}."
     if outcome.code < 0:
         return f"weft-geo was ended from outside by {_signal(-outcome.code)}; {_why(-outcome.code)}."

@@ -68,10 +68,12 @@ def add_objects(project: QgsProject, layer: QgsVectorLayer, scene: QgsMapLayer |
     """
     root = project.layerTreeRoot()
     title = f"weft-geo: {scene.name() if scene else layer.name()}"
-    group = root.findGroup(title) or root.insertGroup(0, title)
+    node = root.findLayer(scene.id()) if scene else None
+    # Where the scene was, so that what lay above it still does.
+    above = root.children().index(node) if node is not None and node.parent() is root else 0
+    group = root.findGroup(title) or root.insertGroup(above, title)
     project.addMapLayer(layer, False)
     group.insertLayer(0, layer)
-    node = root.findLayer(scene.id()) if scene else None
     if node is not None and node.parent() is root:
         group.addChildNode(node.clone())
         root.removeChildNode(node)

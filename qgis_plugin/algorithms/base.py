@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from qgis.core import (
@@ -22,10 +21,10 @@ from qgis.PyQt.QtCore import QTemporaryDir
 from qgis.PyQt.QtGui import QIcon
 
 from ..areas import write_polygons
-from ..arguments import Outlines
+from ..arguments import Evaluate, Outlines, Predict, Train, Vectorize
 from ..errors import PluginError
 from ..run import run_weft_geo
-from ..scenes import ASK_ABOVE_BYTES, Scene, describe_scene
+from ..scenes import ASK_ABOVE_BYTES, Scene, describe_scene, file_of
 from ..style import STYLER
 from ..versions import ADVANCED, DOUBLE, POLYGONS
 
@@ -70,7 +69,7 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
 
     def weft_geo(
         self,
-        words: Sequence[str],
+        run: Predict | Vectorize | Train | Evaluate,
         feedback: QgsProcessingFeedback,
         output: Path | None = None,
         grace_s: float | None = None,
@@ -81,7 +80,7 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
             QgsProcessingException: It failed or was cancelled.
         """
         try:
-            return run_weft_geo(words, feedback, output, grace_s=grace_s)
+            return run_weft_geo(run.words(), feedback, output, grace_s=grace_s)
         except PluginError as error:
             raise QgsProcessingException(str(error)) from error
 
@@ -162,6 +161,19 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         """Add a parameter that few need."""
         parameter.setFlags(parameter.flags() | ADVANCED)
         self.addParameter(parameter)
+
+    def output(self, parameters: dict, context: QgsProcessingContext) -> str:
+        """The path of the objects, letter for letter as QGIS gave it.
+
+        Raises:
+            QgsProcessingException: The scene is in that file, and would be replaced.
+        """
+        output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
+        layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
+        if layer is not None and file_of(layer) == Path(output):
+            said = f"{output} holds the layer {layer.name()}, which is read: choose another file."
+            raise QgsProcessingException(said)
+        return output
 
     def add_objects_output(self) -> None:
         """Add the layer of objects."""

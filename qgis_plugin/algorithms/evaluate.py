@@ -52,7 +52,7 @@ class EvaluateAlgorithm(WeftGeoAlgorithm):
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
         run = Evaluate(self._objects, self._truth, self.parameterAsDouble(parameters, "IOU", context))
-        scores = json.loads(self.weft_geo(run.words(), feedback))
+        scores = json.loads(self.weft_geo(run, feedback))
         results = {name: scores[key] for name, key in _SCORES.items()}
         for name, value in results.items():
             feedback.pushInfo(f"{name.lower().replace('_', ' ')}: {value:.4g}")

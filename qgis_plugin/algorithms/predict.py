@@ -68,7 +68,7 @@ class PredictAlgorithm(WeftGeoAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
-        output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
+        output = self.output(parameters, context)
         run = Predict(
             scene=self.path_of(self._scene, context, feedback),
             output=Path(output),
@@ -80,5 +80,5 @@ class PredictAlgorithm(WeftGeoAlgorithm):
             device=self.parameterAsString(parameters, "DEVICE", context),
             more=self.parameterAsString(parameters, "MORE", context),
         )
-        self.weft_geo(run.words(), feedback, Path(output))
+        self.weft_geo(run, feedback, Path(output))
         return self.objects_result(output, context)

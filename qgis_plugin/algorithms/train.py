@@ -59,17 +59,24 @@ class TrainAlgorithm(WeftGeoAlgorithm):
         if can_go_on(folder):
             feedback.pushInfo(f"Going on with the run in {folder}.")
             run = Train(folder, more=more)
+        elif folder.is_dir() and any(folder.iterdir()):
+            raise QgsProcessingException(f"{folder} is not empty: choose a new folder for the run.")
         else:
             # A run wants its folder empty; what it learns from lies beside, so that it can go on another day.
-            folder.parent.mkdir(parents=True, exist_ok=True)
             images = self.path_of(self._scene, context, feedback)
-            if self._scene.export is not None:
-                beside.append(images := shutil.move(images, folder.with_name(f"{folder.name}_scene.tif")))
-            beside.append(labels := shutil.copy(self._labels, folder.with_name(f"{folder.name}_labels.gpkg")))
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                if self._scene.export is not None:
+                    beside.append(images := shutil.move(images, folder.with_name(f"{folder.name}_scene.tif")))
+                beside.append(labels := shutil.copy(self._labels, folder.with_name(f"{folder.name}_labels.gpkg")))
+            except OSError as error:
+                raise QgsProcessingException(
+                    f"{folder.parent} cannot be written to ({error.strerror}): choose another folder for {folder.name}."
+                ) from error
             steps = self.parameterAsInt(parameters, "STEPS", context)
             run = Train(folder, str(images), Path(labels), steps, more)
         try:
-            self.weft_geo(run.words(), feedback, folder, STEP_S)
+            self.weft_geo(run, feedback, folder, STEP_S)
         except QgsProcessingException:
             if not can_go_on(folder):
                 for path in beside:

@@ -36,7 +36,7 @@ class VectorizeAlgorithm(WeftGeoAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
-        output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
+        output = self.output(parameters, context)
         run = Vectorize(
             raster=self.path_of(self._scene, context, feedback),
             output=Path(output),
@@ -44,5 +44,5 @@ class VectorizeAlgorithm(WeftGeoAlgorithm):
             classes=self.parameterAsString(parameters, "CLASSES", context),
             crs=self._scene.crs,
         )
-        self.weft_geo(run.words(), feedback, Path(output))
+        self.weft_geo(run, feedback, Path(output))
         return self.objects_result(output, context)

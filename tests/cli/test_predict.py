@@ -202,9 +202,9 @@ def test_what_is_wrong_for_every_scene_is_said_once(run, scene, model, tmp_path,
 
 
 def test_a_dry_run_leaves_the_mosaic_of_another_run_alone(run, scene, model, tmp_path):
-    (tmp_path / ".o.mosaic.vrt").write_text("of a run under way")
+    (tmp_path / ".o.gpkg.mosaic.vrt").write_text("of a run under way")
     predict(run, scene(), "--mosaic", "-o", "o.gpkg", "--dry-run", model=model)
-    assert (tmp_path / ".o.mosaic.vrt").read_text() == "of a run under way"
+    assert (tmp_path / ".o.gpkg.mosaic.vrt").read_text() == "of a run under way"
 
 
 def test_provenance_names_area_and_averaging(run, scene, model):

@@ -221,3 +221,12 @@ def test_a_file_that_has_changed_is_not_done(make_raster: MakeRaster, tmp_path: 
     os.utime(tasks[0].scene if changed == "scene" else area, (1, 1))
     with pytest.raises(OutputExistsError, match="already there"):
         run_fleet(tasks, make_oracle, tmp_path / "ledger.json", {"aoi": str(area)})
+
+
+def test_a_scene_that_may_not_be_looked_for_does_not_stop_the_others(make_raster: MakeRaster, tmp_path: Path) -> None:
+    """A name that is too long stands for a folder without permission: the system does not say whether it is there."""
+    (good,) = scenes_in(tmp_path, make_raster, 1)
+    tasks = [SceneTask("a" * 300 + ".tif", tmp_path / "a.gpkg"), good]
+    entries = run_fleet(tasks, make_oracle, tmp_path / "ledger.json")
+    assert [entry["status"] for entry in entries] == ["failed", "done"]
+    assert "cannot be opened: File name too long" in entries[0]["error"]

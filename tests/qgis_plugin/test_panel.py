@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -308,3 +309,46 @@ def test_a_large_export_is_asked_about_whatever_the_crs_of_the_map(panel, runs, 
     panel.run.click()
     assert "tiles is no file, so it is exported first: 18642 × " in asked[0]
     assert runs.job is None
+
+
+def agree_to_all(monkeypatch) -> None:
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+
+
+def test_a_scene_is_not_replaced_by_its_objects(panel, runs, sample, tmp_path, monkeypatch):
+    shutil.copy(sample / "scene.tif", tmp_path / "s.tif")
+    layer = QgsRasterLayer(str(tmp_path / "s.tif"), "s")
+    QgsProject.instance().addMapLayer(layer)
+    panel.layer.setLayer(layer)
+    panel.output.setFilePath(str(tmp_path / "s.tif"))
+    agree_to_all(monkeypatch)
+    runs.predict()
+    assert QgsProject.instance().mapLayersByName("s")
+    assert "holds the layer s, which the run reads" in panel.state.text()
+
+
+def test_polygons_of_the_area_are_not_replaced(panel, runs, scene, sample, tmp_path, monkeypatch):
+    shutil.copy(sample / "truth.gpkg", tmp_path / "o.gpkg")
+    layer = QgsVectorLayer(str(tmp_path / "o.gpkg"), "truth")
+    QgsProject.instance().addMapLayer(layer)
+    layer.selectAll()
+    panel.area.choose("selection")
+    panel.area.polygons.setLayer(layer)
+    panel.output.setFilePath(str(tmp_path / "o.gpkg"))
+    agree_to_all(monkeypatch)
+    runs.predict()
+    assert QgsProject.instance().mapLayersByName("truth")
+    assert "holds the layer truth" in panel.state.text()
+
+
+def test_what_lay_above_the_scene_still_does(panel, runs, scene):
+    QgsProject.instance().addMapLayer(QgsVectorLayer("Polygon?crs=EPSG:32645", "roads", "memory"))
+    runs.predict()
+    wait_until(lambda: runs.job is None)
+    order = [layer.name() for layer in QgsProject.instance().layerTreeRoot().layerOrder()]
+    assert order == ["roads", "Objects of scene", "scene"]
+
+
+def test_a_name_that_begins_with_a_tilde(panel):
+    panel.output.setFilePath("~draft.gpkg")
+    assert panel.output_path() == Path("~draft.gpkg").absolute()

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("lightning.pytorch", reason="needs the train extra")
 
 from weft_geo.datasets.synthetic import draw_scene, write_scene  # noqa: E402
-from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, RunError  # noqa: E402
+from weft_geo.errors import DatasetError, InputError, InterruptedRunError, OutputExistsError, RunError  # noqa: E402
 from weft_geo.models import build_model, load_checkpoint, save_checkpoint  # noqa: E402
 from weft_geo.trainers.callbacks import drop_rows  # noqa: E402
 from weft_geo.trainers.config import build_config  # noqa: E402
@@ -272,3 +272,25 @@ def test_rows_behind_a_step_and_half_rows_are_dropped(tmp_path: Path) -> None:
         path.write_text(cut)
         drop_rows(path, after=0)
         assert path.read_text() == ""
+
+
+def test_the_adapter_of_an_averaged_run_fits_the_trunk_it_began_with(orssd: Path, tmp_path: Path) -> None:
+    """Averaging would change the frozen trunk by its rounding, and its hash with that."""
+    weights = save_checkpoint(build_model("weft-tiny"), tmp_path / "start.safetensors")
+    values = {
+        "data": {"dataset": "orssd", "data_root": str(orssd), "crop": 64, "workers": 0},
+        "model": {"name": "weft-tiny", "weights": str(weights), "freeze_trunk": True},
+        "loss": {"num_points": 256},
+        "optimizer": {"max_steps": 3, "warmup_steps": 0},
+        "run": {"batch_size": 2, "device": "cpu", "val_every": 3, "pictures": 0, "ema": 0.99},
+    }
+    train(build_config(values), tmp_path / "run")
+    load_checkpoint(tmp_path / "run" / "adapter.safetensors", weights)
+    assert (tmp_path / "run" / "adapter.safetensors").stat().st_mode & 0o077 == weights.stat().st_mode & 0o077
+
+    missing = values | {"data": values["data"] | {"data_root": str(tmp_path / "missing")}}
+    with pytest.raises(DatasetError):
+        train(build_config(missing), tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run" / "adapter.safetensors").exists()
+    train(build_config(values | {"optimizer": {"max_steps": 1, "warmup_steps": 0}}), tmp_path / "run", overwrite=True)
+    assert len((tmp_path / "run" / "train.csv").read_text().splitlines()) <= 2

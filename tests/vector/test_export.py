@@ -412,3 +412,39 @@ def test_parts_of_a_shapefile_are_not_replaced_unasked(tmp_path):
     with pytest.raises(OutputExistsError, match=r"o\.dbf is already there"):
         export.LayerFile(tmp_path / "o.shp")
     export.LayerFile(tmp_path / "o.shp", overwrite=True)
+
+
+HOOK = np.zeros((20, 20), np.uint8)
+HOOK[7:13, 7:13] = HOOK[2, 4:17] = HOOK[2:11, 16] = HOOK[10, 12:17] = 1
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3413", "EPSG:3031"])
+@pytest.mark.parametrize("pixel", [100, 1_000, 10_000])
+@pytest.mark.parametrize("turns", range(4))
+def test_geojson_around_a_pole_of_an_object_that_lies_behind_itself(crs, pixel, turns, tmp_path):
+    path = tmp_path / "objects.geojson"
+    transform = Affine(pixel, 0, -10 * pixel, 0, -pixel, 10 * pixel)
+    with ObjectStream(path, width=20, height=20, transform=transform, crs=crs) as stream:
+        stream.push(np.rot90(HOOK, turns)[None].astype(np.float32))
+    (feature,) = json.loads(path.read_text())["features"]
+    shape = shapely.geometry.shape(feature["geometry"])
+    assert shape.is_valid
+    equal_area = pyproj.Transformer.from_crs("EPSG:4326", "+proj=cea +datum=WGS84", always_xy=True)
+    flat = shapely.transform(shape, lambda xy: np.column_stack(equal_area.transform(xy[:, 0], xy[:, 1])))
+    assert flat.area == pytest.approx(feature["properties"]["area_m2"], rel=2e-3)
+
+
+def test_geojson_of_a_long_object_beside_a_pole(tmp_path):
+    """Straight in degrees, its edges cross each other."""
+    path = tmp_path / "objects.geojson"
+    transform = Affine(4648.57, -1841.42, -70393.27, -1841.42, -4648.57, 10259.49)
+    mask = np.ones((1, 5, 52), np.float32)
+    mask[0, 3:, 26:29] = 0
+    with ObjectStream(path, width=52, height=5, transform=transform, crs="EPSG:3995") as stream:
+        stream.push(mask)
+    (feature,) = json.loads(path.read_text())["features"]
+    shape = shapely.geometry.shape(feature["geometry"])
+    assert shape.is_valid
+    equal_area = pyproj.Transformer.from_crs("EPSG:4326", "+proj=cea +datum=WGS84", always_xy=True)
+    flat = shapely.transform(shape, lambda xy: np.column_stack(equal_area.transform(xy[:, 0], xy[:, 1])))
+    assert flat.area == pytest.approx(feature["properties"]["area_m2"], rel=2e-2)

@@ -55,9 +55,9 @@ class Raster:
         self._may_hold_nan = any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes)
 
     @property
-    def tiles(self) -> tuple[str, ...]:
-        """The files that a VRT is made of; none of any other raster, nor of one that is resampled."""
-        return tuple(self._dataset.files[1:]) if self.info.driver == "VRT" else ()
+    def files(self) -> tuple[str, ...]:
+        """The files that it is read from: its own first, then those beside it, or the tiles of a VRT."""
+        return tuple(self._dataset.files)
 
     def read(self, bands: tuple[int, ...], top: int, left: int, height: int, width: int) -> NDArray[Any]:
         """Reads a rectangle as it is stored.
@@ -330,12 +330,16 @@ def _in_zip(archive: Path, names: list[str]) -> list[str]:
 def _not_opened(path: str | Path, error: Exception) -> RasterError:
     local = Path(path)
     remote = str(path).startswith("/vsi") or "://" in str(path)
-    if not remote and not local.exists():
+    try:
+        there = remote or local.exists()
+    except OSError as denied:
+        return RasterError(f"{path} cannot be opened: {denied.strerror}")
+    if not there:
         beside = sorted(
             item.name for item in local.parent.glob("[!.]*") if item.suffix.lower() in (".tif", ".tiff", ".vrt")
         )
-        there = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
-        return RasterError(f"{path} does not exist{there}")
+        others = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
+        return RasterError(f"{path} does not exist{others}")
     if local.is_dir():
         return RasterError(f"{path} is a folder, not a raster; give the file inside it")
     if zipfile.is_zipfile(local):

@@ -156,6 +156,7 @@ def predict_scene(
             wanted=(objects is not None, mask is not None, probability is not None),
         ) as job,
     ):
+        outputs.refuse_to_replace(job.files)
         outputs.clear_away()
         journal = Journal(outputs.paths[0], _identity(str(scene), predictor, job), resume)
         total = job.windows
@@ -250,7 +251,7 @@ def _provenance(
         "model": predictor.name,
         "model_sha256": sha256,
         "scene": scene,
-        **({"tiles": list(job.tiles)} if job.tiles else {}),
+        **({"tiles": list(job.files[1:])} if job.is_mosaic else {}),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "parameters": {
             "bands": list(job.bands),

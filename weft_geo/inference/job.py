@@ -33,7 +33,8 @@ class SceneJob:
 
     Attributes:
         raster: The scene on the grid that the model sees.
-        tiles: The files that the scene is made of, if it is a mosaic.
+        files: The files that the scene is read from, see ``Raster.files``.
+        is_mosaic: Whether all but the first of them are its tiles.
         bands: 1-based band numbers in the model's order.
         normalizer: How values are scaled.
         aoi: Area of interest, counted from ``origin``.
@@ -50,7 +51,8 @@ class SceneJob:
     """
 
     raster: Raster
-    tiles: tuple[str, ...]
+    files: tuple[str, ...]
+    is_mosaic: bool
     bands: tuple[int, ...]
     normalizer: Normalizer
     aoi: AreaOfInterest | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,17 @@ class Outputs:
             if not overwrite:
                 refuse_other_parts(path)
         return cls(paths.get("objects"), paths.get("mask"), paths.get("probability"))
+
+    def refuse_to_replace(self, sources: Sequence[str]) -> None:
+        """Makes sure that no output takes the place of a file that the scene is read from, whatever its name there.
+
+        Raises:
+            InputError: One would.
+        """
+        there = [Path(source) for source in sources if Path(source).exists()]
+        for path in self.paths:
+            if path.exists() and any(path.samefile(source) for source in there):
+                raise InputError(f"the scene is read from {path}; write to another file")
 
     @property
     def paths(self) -> list[Path]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, WeftGeoError
@@ -96,10 +97,13 @@ def describe_run(model: str, options: dict[str, Any], scene: str) -> str:
 
 def _stamp(path: Any) -> list[int] | None:
     """Size and time of a local file."""
-    if isinstance(path, (str, Path)) and Path(path).is_file():
+    if not isinstance(path, (str, Path)):
+        return None
+    try:
         stat = Path(path).stat()
-        return [stat.st_size, stat.st_mtime_ns]
-    return None
+    except (OSError, ValueError):  # not there, no name of a file, or in a folder that may not be looked into
+        return None
+    return [stat.st_size, stat.st_mtime_ns] if S_ISREG(stat.st_mode) else None
 
 
 class Ledger:

@@ -129,7 +129,8 @@ def open_job(
                 area = area.within(top, left, rows.length, cols.length)
             job = SceneJob(
                 raster=raster,
-                tiles=source.tiles,
+                files=source.files,
+                is_mosaic=source.info.driver == "VRT",
                 bands=chosen,
                 normalizer=normalizer,
                 aoi=area,

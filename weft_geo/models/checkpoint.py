@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from weft_geo.errors import CheckpointError
 from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.whole_files import written_whole
 from weft_geo.models.backbones import TimmTrunk
 from weft_geo.models.backbones.timm_vit import load_timm_weights
 from weft_geo.models.config import WeftConfig
@@ -64,12 +64,11 @@ def save_checkpoint(model: Segmenter, path: str | Path, adapter_only: bool = Tru
         "contract": model.contract.to_json(),
         "trunk_sha256": trunk_sha256(model) if without_trunk else "",
     }
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with written_whole(target) as beside:
+        beside.touch()
+        mode = beside.stat().st_mode  # as the user wants it; safetensors makes files that nobody else may read
         save_file(state, beside, metadata=header)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+        beside.chmod(mode)
     return target
 
 

@@ -20,9 +20,9 @@ from torchvision.utils import make_grid, save_image
 
 from weft_geo.errors import InterruptedRunError
 from weft_geo.geo.whole_files import written_whole
+from weft_geo.trainers.run_folder import LAST
 
 Progress = Callable[[str, str, int, int, str], None]
-LAST = "last.ckpt"
 
 
 class StepSeed(L.Callback):  # type: ignore[misc]  # lightning is not type-checked here
@@ -42,11 +42,29 @@ class StepSeed(L.Callback):  # type: ignore[misc]  # lightning is not type-check
 
 
 class RunningAverage(EMAWeightAveraging):  # type: ignore[misc]
-    """A running average of the weights beside the model; Lightning leaves it on the CPU, a copy there every step."""
+    """A running average of what is trained; what is not stays as it is to the bit.
+
+    Averaged, a frozen trunk would differ by its rounding, and be no more the one that an adapter names by its hash.
+    Lightning would leave the average on the CPU, a copy there every step.
+    """
 
     def on_fit_start(self, trainer: Any, task: Any) -> None:
         """When the model is on its device."""
         self._average_model.to(task.device)
+
+    def on_train_batch_end(self, trainer: Any, task: Any, *arguments: Any) -> None:
+        """Average, and put back what is frozen."""
+        super().on_train_batch_end(trainer, task, *arguments)
+        with torch.no_grad():
+            averaged = dict(self._average_model.module.named_parameters())
+            for name, own in task.named_parameters():
+                if not own.requires_grad:
+                    averaged[name].copy_(own)
+            trunk = task.model.trunk
+            if not any(parameter.requires_grad for parameter in trunk.parameters()):
+                kept = dict(self._average_model.module.model.trunk.named_buffers())
+                for name, buffer in trunk.named_buffers():
+                    kept[name].copy_(buffer)
 
 
 class Interruption:

@@ -13,7 +13,8 @@ from weft_geo.geo.whole_files import written_whole
 from weft_geo.trainers.callbacks import Progress
 from weft_geo.trainers.config import ABLATIONS, ModelConfig, TrainConfig
 from weft_geo.trainers.row import train_apart
-from weft_geo.trainers.train import REPORT, TrainReport, check_values
+from weft_geo.trainers.run_folder import REPORT
+from weft_geo.trainers.train import TrainReport, check_values
 
 LABELS = {"twe": "TWE", "esto": "ESTO", "see": "SEE"}
 

@@ -10,6 +10,7 @@ from lightning.pytorch.tuner import Tuner
 from weft_geo.errors import RunError
 from weft_geo.trainers.callbacks import StepSeed
 from weft_geo.trainers.config import TrainConfig
+from weft_geo.trainers.run_folder import RATES
 from weft_geo.trainers.start import open_data, start_model
 from weft_geo.trainers.train import build_task, build_trainer, quiet_lightning
 
@@ -58,5 +59,5 @@ def suggest_rate(config: TrainConfig, output: str | Path, steps: int = 60) -> Ra
         if finder is None or rate is None:
             raise RunError(f"the loss fell at no rate from {LOWEST:g} to {HIGHEST:g}; check the data and the weights")
         figure = finder.plot(suggest=True)
-        figure.savefig(folder / "learning_rate.png", dpi=120)
-    return RateSuggestion(float(rate), folder / "learning_rate.png")
+        figure.savefig(folder / RATES, dpi=120)
+    return RateSuggestion(float(rate), folder / RATES)

@@ -26,7 +26,8 @@ from weft_geo.datasets.datamodules import is_first_process
 from weft_geo.errors import InputError, InterruptedRunError, RunError, WeftGeoError
 from weft_geo.trainers.callbacks import Interruption, Progress
 from weft_geo.trainers.config import TrainConfig, build_config
-from weft_geo.trainers.train import REPORT, TrainReport, train
+from weft_geo.trainers.run_folder import REPORT
+from weft_geo.trainers.train import TrainReport, train
 
 _KINDS = (InterruptedRunError, InputError, RunError)  # what an error is to whoever reads the exit code
 _STOP = b"stop\n"

@@ -23,7 +23,6 @@ from weft_geo.geo.whole_files import written_whole
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
 from weft_geo.trainers.callbacks import (
-    LAST,
     Curves,
     Follow,
     Interruption,
@@ -35,11 +34,11 @@ from weft_geo.trainers.callbacks import (
 )
 from weft_geo.trainers.config import TrainConfig, build_config, read_values
 from weft_geo.trainers.meter import Meter
+from weft_geo.trainers.run_folder import BEST, CONFIG, LAST, RATES, REPORT, remove, require_removable
 from weft_geo.trainers.start import open_data, start_model
 from weft_geo.trainers.task import SegmentationTask
 from weft_geo.trainers.whole_checkpoints import WholeCheckpoints
 
-BEST, CONFIG, REPORT = "best.ckpt", "config.yaml", "report.json"
 # What may change when a run goes on: nothing that it learns depends on it, as long as a step sees as many samples.
 _FREE = {
     "data": ("data_root", "workers", "check"),
@@ -93,6 +92,7 @@ def train(
     output: str | Path,
     *,
     resume: bool = True,
+    overwrite: bool = False,
     progress: Progress | None = None,
     interruption: Interruption | None = None,
 ) -> TrainReport:
@@ -107,6 +107,7 @@ def train(
         config: of the run.
         output: its folder.
         resume: go on with the run that is in the folder; without it, a folder that holds one is refused.
+        overwrite: begin anew, and remove the run that is in the folder once data and model are there.
         progress: hears `(event, stage, done, total, message)`.
         interruption: for who asks the run to stop otherwise than by a signal.
 
@@ -119,9 +120,11 @@ def train(
     hear = progress or (lambda *_: None)
     last = folder / LAST
     if is_first_process():  # it has begun the run by the time that others of a parallel run start
-        check_folder(folder, config, resume)
+        require_removable(folder) if overwrite else check_folder(folder, config, resume)
     data = open_data(config, progress=hear)
     model, start = start_model(config, data)
+    if overwrite and is_first_process():
+        remove(folder)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
 
     interruption, meter = interruption or Interruption(), Meter(config.run.batch_size)
@@ -241,8 +244,8 @@ def check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
         InputError: it was made with other values.
     """
     if not (folder / CONFIG).exists():
-        left = f".{CONFIG}.part"  # by a run that was killed as it began
-        if folder.is_dir() and any(path.name != left for path in folder.iterdir()):
+        left = (f".{CONFIG}.part", RATES)  # by a run that was killed as it began, and by the search for a rate
+        if folder.is_dir() and any(path.name not in left for path in folder.iterdir()):
             raise OutputExistsError(f"{folder} is not empty and holds no run; give another folder")
         return
     if not resume:

@@ -26,7 +26,7 @@ def to_longitudes(shapes: Shapes, change: pyproj.Transformer) -> Shapes:
         As many Polygons and MultiPolygons.
     """
     moved = shapely.transform(shapes, lambda xy: np.column_stack(change.transform(xy[:, 0], xy[:, 1])))
-    for k in np.flatnonzero(_reaches_over(moved)):
+    for k in np.flatnonzero(_reaches_over(moved) | ~shapely.is_valid(moved)):
         parts = [_around_the_earth(part, change) for part in shapely.get_parts(shapes[k])]
         moved[k] = _cut(shapely.union_all(parts))
     return np.asarray(moved, dtype=object)
@@ -46,9 +46,16 @@ def _reaches_over(moved: Shapes) -> Bools:
 
 def _around_the_earth(polygon: shapely.Polygon, change: pyproj.Transformer) -> shapely.Geometry:
     """One polygon in longitudes without jumps, which may lie beyond 180°."""
-    shell, *holes = (_without_jumps(shapely.get_coordinates(ring), change) for ring in shapely.get_rings(polygon))
+    for every_degree in (False, True):
+        shell, *holes = (
+            _without_jumps(shapely.get_coordinates(ring), change, every_degree) for ring in shapely.get_rings(polygon)
+        )
+        out = shapely.Polygon(shell)
+        # Near a pole a long edge of the CRS, drawn straight in degrees, may cross others.
+        if shapely.is_valid(out):
+            break
     west = shell[:, 0].min()
-    out = shapely.make_valid(shapely.Polygon(shell))
+    out = shapely.make_valid(out, method="structure", keep_collapsed=False)
     for hole in holes:
         hole = hole - [360 * np.floor((hole[:, 0].min() - west + 1e-9) / 360), 0]
         # A shell around a pole ends where it begins, and a hole may lie on both sides of that.
@@ -57,8 +64,11 @@ def _around_the_earth(polygon: shapely.Polygon, change: pyproj.Transformer) -> s
     return out
 
 
-def _without_jumps(xy: Floats, change: pyproj.Transformer) -> Floats:
-    """A ring [n, 2] of the CRS in longitudes that go on beyond 180°; around a pole, the ring takes that in."""
+def _without_jumps(xy: Floats, change: pyproj.Transformer, every_degree: bool) -> Floats:
+    """A ring [n, 2] of the CRS in longitudes that go on beyond 180°; around a pole, the ring takes that in.
+
+    `every_degree` keeps points on edges that span more than one.
+    """
     lon, lat = change.transform(xy[:, 0], xy[:, 1])
     if change.source_crs is not None and change.source_crs.is_geographic:
         unit = np.degrees(change.source_crs.axis_info[0].unit_conversion_factor)
@@ -70,9 +80,13 @@ def _without_jumps(xy: Floats, change: pyproj.Transformer) -> Floats:
     lon, lat = change.transform(fine[:, 0], fine[:, 1])
     ring = np.column_stack([np.unwrap(lon, period=360), lat])
     if abs(ring[-1, 0] - ring[0, 0]) > 180:
-        pole = np.copysign(90.0, lat.mean())
+        # The meridian from the corner nearest to the pole crosses nothing of the ring on its way there.
+        nearest = int(np.abs(lat).argmax())
+        lon, lat = (np.append(v[nearest:-1], v[: nearest + 1]) for v in (lon, lat))
+        ring = np.column_stack([np.unwrap(lon, period=360), lat])
+        pole = np.copysign(90.0, lat[0])
         return np.vstack([ring, [[ring[-1, 0], pole], [ring[0, 0], pole]]])
-    return np.asarray(ring[np.append(share == 0, True)])
+    return ring if every_degree else np.asarray(ring[np.append(share == 0, True)])
 
 
 def _cut(shape: shapely.Geometry) -> shapely.Geometry:

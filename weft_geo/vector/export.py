@@ -257,7 +257,9 @@ def _to_rfc7946(batches: Iterator[pa.RecordBatch], crs: pyproj.CRS | None) -> It
         rounded = shapely.transform(shapes, lambda xy: np.round(xy, 7))
         bad = ~shapely.is_valid(rounded)
         if bad.any():
-            snapped = shapely.set_precision(shapes[bad], 1e-7)
+            # Near a pole a long edge of the CRS, drawn straight in degrees, may cross others of its polygon.
+            whole = shapely.make_valid(shapes[bad], method="structure", keep_collapsed=False)
+            snapped = shapely.set_precision(whole, 1e-7)
             # An object thinner than a centimetre keeps its own digits rather than vanish.
             rounded[bad] = np.where(shapely.is_empty(snapped), shapes[bad], snapped)
         yield _with_geometry(batch, shapely.orient_polygons(rounded))

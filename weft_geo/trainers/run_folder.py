@@ -1,0 +1,55 @@
+"""What lies in the folder of a run or of a table, and nothing else is ever removed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from weft_geo.errors import OutputExistsError
+
+CONFIG, REPORT, LAST, BEST, RATES = "config.yaml", "report.json", "last.ckpt", "best.ckpt", "learning_rate.png"
+TABLE = ("table.json", "table.md")
+_OF_A_RUN = {
+    CONFIG, REPORT, LAST, BEST, RATES, "train.csv", "val.csv", "tensorboard", "pictures", "model.safetensors",
+    "adapter.safetensors", "model.onnx",
+}  # fmt: skip
+
+
+def require_removable(folder: Path) -> None:
+    """Make sure that all there is in a folder is a run, or a table and its runs.
+
+    Raises:
+        OutputExistsError: something else is in it.
+    """
+    if not folder.is_dir():
+        return
+    others = _others(folder)
+    if others and any((folder / name).is_file() for name in TABLE):
+        others = [path for path in others if path.name not in TABLE and not (path.is_dir() and not _others(path))]
+    if others and len(others) == len(list(folder.iterdir())):
+        raise OutputExistsError(f"{folder} holds no run, so it is not removed; give another folder")
+    if others:
+        raise OutputExistsError(
+            f"{folder} also holds {others[0].name}, which is no part of a run, so nothing is removed; move it, or give "
+            "another folder"
+        )
+
+
+def remove(folder: Path) -> None:
+    """Remove a run, or a table and its runs.
+
+    Raises:
+        OutputExistsError: as for `require_removable`; nothing is removed then.
+    """
+    require_removable(folder)
+    if folder.is_dir():
+        shutil.rmtree(folder)
+
+
+def _others(folder: Path) -> list[Path]:
+    """What is no part of a run; files that a killed one was writing are."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.name not in _OF_A_RUN and not (path.name.startswith(".") and path.suffix in (".part", ".ckpt"))
+    )
