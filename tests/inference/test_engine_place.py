@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 
-from weft_geo.errors import ContractError, CrsError
+from weft_geo.errors import ContractError, CrsError, InputError
 from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.inference import CallablePredictor, plan, predict_scene
 from weft_geo.inference.columns import split_columns
 
@@ -183,3 +184,14 @@ def test_a_part_of_a_scene_is_what_the_whole_gives_there(
         np.testing.assert_array_equal(read(tmp_path / other), read(tmp_path / name)[top:low, left:right])
     with rasterio.open(tmp_path / "part.tif") as part:
         assert part.bounds == pytest.approx((west, south, east, north))
+
+
+def test_no_output_replaces_what_the_scene_is_read_from(
+    make_raster: MakeRaster, oracle: Oracle, tmp_path: Path
+) -> None:
+    tile = make_raster(name="tile.tif")
+    scene = write_mosaic([tile], tmp_path / "scene.vrt")
+    with pytest.raises(InputError, match=r"the scene is read from .*tile\.tif; write to another file"):
+        predict_scene(scene, oracle(), mask=tile, overwrite=True)
+    assert read(tile).size
+    assert not list(tmp_path.glob(".*"))
