@@ -63,6 +63,23 @@ def test_an_exported_checkpoint_keeps_its_contract(run, tmp_path):
     assert [exported[key] for key in kept] == [trained[key] for key in kept]
 
 
+@pytest.mark.slow
+def test_an_adapter_and_its_trunk_become_a_model_that_predicts(run, tmp_path):
+    pytest.importorskip("torch")
+    from weft_geo.models import build_model, save_checkpoint
+
+    whole = build_model("weft-tiny", train_trunk=False)
+    save_checkpoint(whole, tmp_path / "adapter.safetensors")
+    save_checkpoint(whole, tmp_path / "whole.safetensors", adapter_only=False)
+    refused = run("predict", "x.tif", "-o", "o.gpkg", "--model", "adapter.safetensors", code=2).stderr
+    assert "weft-geo export --trunk makes one file of both" in refused
+    assert "give the trunk it was trained on" in run("export", "adapter.safetensors", "-o", "m.onnx", code=2).stderr
+    words = ("--trunk", "whole.safetensors", "--check")
+    assert "differs from torch by" in run("export", "adapter.safetensors", "-o", "m.onnx", *words).stderr
+    run("sample", "-o", "demo", "--size", "256")
+    run("predict", "demo/scene.tif", "-o", "o.gpkg", "--model", "m.onnx", "--window", "256")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

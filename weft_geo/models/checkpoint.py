@@ -90,7 +90,8 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Segmen
     if expected:
         if trunk is None:
             raise CheckpointError(
-                f"{path} holds the adapter only; give the trunk it was trained on (SHA-256 {expected[:12]}…) with it"
+                f"{path} holds the adapter only; give the trunk it was trained on (SHA-256 {expected[:12]}…) with it; "
+                "weft-geo export --trunk makes one file of both, which predict runs"
             )
         load_weights(model, trunk, trunk_only=True)
         if trunk_sha256(model) != expected:
