@@ -32,6 +32,10 @@ def test_the_rows_of_the_tables() -> None:
     assert rows["base"].ablate == ("twe", "esto", "see")
     assert rows["TWE + SEE"].ablate == ("esto",)
     assert [row.experts for row in variants("experts", ModelConfig()).values()] == [1, 2, 4, 6, 7]
+    with_three = variants("strategies", ModelConfig(experts=3)) | variants("ablation", ModelConfig(experts=3))
+    assert {name for name, row in with_three.items() if row.experts} == {
+        "weft", "TWE", "TWE + ESTO", "TWE + SEE", "TWE + ESTO + SEE"
+    }  # fmt: skip
     strategies = variants("strategies", ModelConfig())
     assert {name: row.strategy for name, row in strategies.items()} == {name: name for name in strategies}
     assert list(strategies)[-1] == "weft"

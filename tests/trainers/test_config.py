@@ -42,7 +42,7 @@ def test_a_shorter_run_warms_up_in_proportion_unless_told() -> None:
 
 
 def test_yaml_holds_every_field_and_reads_back_the_same(tmp_path: Path) -> None:
-    for values in (ORSI, OWN, ORSI | {"model": {"ablate": ["twe", "see"], "experts": 2, "weights": "x.pth"}}):
+    for values in (ORSI, OWN, ORSI | {"model": {"ablate": ["esto", "see"], "experts": 2, "weights": "x.pth"}}):
         config = build_config(values)
         (tmp_path / "config.yaml").write_text(config.to_yaml())
         assert build_config(read_values(tmp_path / "config.yaml")) == config
@@ -60,6 +60,9 @@ def test_yaml_holds_every_field_and_reads_back_the_same(tmp_path: Path) -> None:
         (ORSI | {"run": {"batchsize": 2}}, r"does not accept option 'run\.batchsize'"),
         (ORSI | {"run": {"batch_size": 0}}, r"run\.batch_size must be 1 or more, not 0"),
         (ORSI | {"run": {"precision": "bf16-true"}}, "bf16-true would keep the weights themselves in half; give bf16"),
+        (ORSI | {"model": {"strategy": "full", "experts": 3}}, "this model has no experts"),
+        (ORSI | {"model": {"ablate": ["twe"], "experts": 3}}, "this model has no experts"),
+        (OWN | {"data": OWN["data"] | {"limit": 3}}, "data.limit counts pictures of a benchmark"),
         (ORSI | {"model": {"ablate": ["moe"]}}, "moe is no part of WEFT"),
         (ORSI | {"model": {"ablate": ["twe"], "strategy": "lora"}}, "only the strategy weft has parts"),
         (ORSI | {"model": {"strategy": "prefix"}}, r'"model\.strategy": .*prefix'),

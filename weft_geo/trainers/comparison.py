@@ -61,6 +61,12 @@ class Table:
         return "\n".join(lines)
 
 
+def _row(model: ModelConfig, **changes: Any) -> ModelConfig:
+    """The model of a row; a number of experts is for rows that have any."""
+    changed = replace(model, **changes)
+    return changed if changed.has_experts else replace(changed, experts=None)
+
+
 def variants(table: str, model: ModelConfig) -> dict[str, ModelConfig]:
     """The rows of a table, by name, in the paper's order.
 
@@ -70,7 +76,7 @@ def variants(table: str, model: ModelConfig) -> dict[str, ModelConfig]:
     if table == "ablation":
         kept = [parts for size in range(4) for parts in combinations(ABLATIONS, size)]
         return {
-            " + ".join(LABELS[part] for part in parts) or "base": replace(
+            " + ".join(LABELS[part] for part in parts) or "base": _row(
                 model, ablate=tuple(part for part in ABLATIONS if part not in parts)
             )
             for parts in kept
@@ -80,7 +86,7 @@ def variants(table: str, model: ModelConfig) -> dict[str, ModelConfig]:
     if table == "strategies":
         order = ("full", "frozen", "vpt", "adapter", "lora", "weft")
         # The trunk must be the same for all, so a small model's is frozen here too, but for the strategy "full".
-        return {name: replace(model, strategy=name, freeze_trunk=name != "full") for name in order}  # type: ignore[arg-type]
+        return {name: _row(model, strategy=name, freeze_trunk=name != "full") for name in order}
     raise UnknownNameError("table", table, ["ablation", "experts", "strategies"])
 
 

@@ -79,6 +79,11 @@ class ModelConfig:
     experts: int | None = None
     freeze_trunk: bool = False
 
+    @property
+    def has_experts(self) -> bool:
+        """Whether it is a WEFT with its wavelet experts."""
+        return self.strategy == "weft" and "twe" not in self.ablate
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -165,6 +170,10 @@ class TrainConfig:
             raise InputError(f"{', '.join(unknown)} is no part of WEFT; those that can be left out: twe, esto, see")
         if self.model.ablate and self.model.strategy != "weft":
             raise InputError(f"only the strategy weft has parts to leave out, not {self.model.strategy}")
+        if self.model.experts is not None and not self.model.has_experts:
+            raise InputError("this model has no experts, so their number says nothing; leave out --experts")
+        if data.images and data.limit is not None:
+            raise InputError("data.limit counts pictures of a benchmark; of your own images give fewer")
         if run.precision in ("bf16-true", "16-true", "bf16", "16"):
             raise InputError(
                 f"precision {run.precision} would keep the weights themselves in half; give bf16-mixed or 16-mixed"
