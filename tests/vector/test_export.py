@@ -366,6 +366,12 @@ def test_regularised_layers(tmp_path):
     assert list(objects.columns) == export.SCHEMA.names
 
 
+def equal_area(shape):
+    """The area in m² of a shape in longitude and latitude, its edges straight in a cylindrical equal-area map."""
+    change = pyproj.Transformer.from_crs("EPSG:4326", "+proj=cea +datum=WGS84", always_xy=True)
+    return shapely.transform(shape, lambda xy: np.column_stack(change.transform(xy[:, 0], xy[:, 1]))).area
+
+
 RING = np.zeros((60, 60), np.uint8)
 RING[5:55, 5:55] = 1
 RING[25:35, 25:35] = RING[10:14, 28:33] = 0
@@ -390,9 +396,7 @@ def test_geojson_over_180_degrees_and_around_a_pole(crs, transform, tmp_path):
     shape = shapely.geometry.shape(feature["geometry"])
     assert shape.is_valid
     assert -180 <= shape.bounds[0] <= shape.bounds[2] <= 180
-    equal_area = pyproj.Transformer.from_crs("EPSG:4326", "+proj=cea +datum=WGS84", always_xy=True)
-    flat = shapely.transform(shape, lambda xy: np.column_stack(equal_area.transform(xy[:, 0], xy[:, 1])))
-    assert flat.area == pytest.approx(feature["properties"]["area_m2"], rel=2e-3)
+    assert equal_area(shape) == pytest.approx(feature["properties"]["area_m2"], rel=2e-3)
 
 
 @pytest.mark.parametrize("outline", ["pixel", "subpixel"])
@@ -429,9 +433,7 @@ def test_geojson_around_a_pole_of_an_object_that_lies_behind_itself(crs, pixel, 
     (feature,) = json.loads(path.read_text())["features"]
     shape = shapely.geometry.shape(feature["geometry"])
     assert shape.is_valid
-    equal_area = pyproj.Transformer.from_crs("EPSG:4326", "+proj=cea +datum=WGS84", always_xy=True)
-    flat = shapely.transform(shape, lambda xy: np.column_stack(equal_area.transform(xy[:, 0], xy[:, 1])))
-    assert flat.area == pytest.approx(feature["properties"]["area_m2"], rel=2e-3)
+    assert equal_area(shape) == pytest.approx(feature["properties"]["area_m2"], rel=2e-3)
 
 
 def test_geojson_of_a_long_object_beside_a_pole(tmp_path):
@@ -445,6 +447,4 @@ def test_geojson_of_a_long_object_beside_a_pole(tmp_path):
     (feature,) = json.loads(path.read_text())["features"]
     shape = shapely.geometry.shape(feature["geometry"])
     assert shape.is_valid
-    equal_area = pyproj.Transformer.from_crs("EPSG:4326", "+proj=cea +datum=WGS84", always_xy=True)
-    flat = shapely.transform(shape, lambda xy: np.column_stack(equal_area.transform(xy[:, 0], xy[:, 1])))
-    assert flat.area == pytest.approx(feature["properties"]["area_m2"], rel=2e-2)
+    assert equal_area(shape) == pytest.approx(feature["properties"]["area_m2"], rel=2e-2)

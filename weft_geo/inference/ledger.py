@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, WeftGeoError
@@ -20,7 +19,7 @@ from weft_geo.geo.whole_files import written_whole
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.journal import was_publishing
-from weft_geo.inference.provenance import count_objects, read_provenance
+from weft_geo.inference.provenance import count_objects, read_provenance, stamp_of
 from weft_geo.inference.run import Progress
 
 Entry = dict[str, Any]
@@ -91,19 +90,8 @@ def describe_run(model: str, options: dict[str, Any], scene: str) -> str:
     Files are told by size and time, as in a scene's journal.
     """
     how = {key: value for key, value in options.items() if key not in ("overwrite", "resume", "workers", "max_memory")}
-    how["files"] = [_stamp(scene), _stamp(options.get("aoi"))]
+    how["files"] = [stamp_of(scene), stamp_of(options.get("aoi"))]
     return hashlib.sha256(json.dumps([model, how], sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _stamp(path: Any) -> list[int] | None:
-    """Size and time of a local file."""
-    if not isinstance(path, (str, Path)):
-        return None
-    try:
-        stat = Path(path).stat()
-    except (OSError, ValueError):  # not there, no name of a file, or in a folder that may not be looked into
-        return None
-    return [stat.st_size, stat.st_mtime_ns] if S_ISREG(stat.st_mode) else None
 
 
 class Ledger:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import rasterio
 
 TAG = "WEFT_GEO_PROVENANCE"
 """The tag of a GeoTIFF that holds it, as JSON."""
+
+
+def stamp_of(path: Any) -> list[int] | None:
+    """Size and time of a local file, which tell whether it has changed; None for anything else."""
+    if not isinstance(path, (str, Path)):
+        return None
+    try:
+        stat = Path(path).stat()
+    except (OSError, ValueError):  # not there, no name of a file, or in a folder that may not be looked into
+        return None
+    return [stat.st_size, stat.st_mtime_ns] if S_ISREG(stat.st_mode) else None
 
 
 def read_provenance(output: Path) -> dict[str, Any]:

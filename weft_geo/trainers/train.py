@@ -120,7 +120,10 @@ def train(
     hear = progress or (lambda *_: None)
     last = folder / LAST
     if is_first_process():  # it has begun the run by the time that others of a parallel run start
-        require_removable(folder) if overwrite else check_folder(folder, config, resume)
+        if overwrite:
+            require_removable(folder)
+        else:
+            check_folder(folder, config, resume)
     data = open_data(config, progress=hear)
     model, start = start_model(config, data)
     if overwrite and is_first_process():
