@@ -16,7 +16,7 @@ _METADATA_PROPS = 14  # the field's number in ONNX's ModelProto
 
 
 def read_contract(model: str) -> ModelContract:
-    """Read the contract of a model by name, of an .onnx file, or of a .safetensors checkpoint. Torch is not needed.
+    """Read the contract of a model by name, of an .onnx file, a .safetensors checkpoint or a run. Torch is not needed.
 
     Raises:
         UnknownNameError: It is neither a known name nor such a file.
@@ -24,9 +24,10 @@ def read_contract(model: str) -> ModelContract:
         ContractError: It holds no contract, or one that this version does not know.
     """
     from weft_geo.inference import load_predictor
-    from weft_geo.inference.backends import NAMED_MODELS
+    from weft_geo.inference.backends import NAMED_MODELS, in_run
 
-    path, suffix = Path(model), Path(model).suffix.lower()
+    path = Path(model) if model in NAMED_MODELS else in_run(Path(model))
+    suffix = path.suffix.lower()
     if model in NAMED_MODELS:
         resource = files("weft_geo.weights").joinpath(NAMED_MODELS[model])
         if resource.is_file():
@@ -35,23 +36,40 @@ def read_contract(model: str) -> ModelContract:
     elif path.is_file() and suffix == ".onnx":
         return _read_onnx(path)
     elif path.is_file() and suffix == ".safetensors":
-        return _read_safetensors(path)
+        return ModelContract.from_json(_read_safetensors(path)["contract"])
     return load_predictor(model, device="cpu").contract  # says what is wrong with it
 
 
-def _read_safetensors(path: Path) -> ModelContract:
+def is_model(path: str) -> bool:
+    """Whether a path is named like a model, or is the folder of a run (some rasters are folders, too)."""
+    if Path(path).suffix.lower() in (".onnx", ".safetensors"):
+        return True
+    return any((Path(path) / name).is_file() for name in ("model.onnx", "model.safetensors", "adapter.safetensors"))
+
+
+def read_trunk_hash(model: str) -> str:
+    """The SHA-256 of the trunk that an adapter needs; empty for what is whole.
+
+    Raises:
+        CheckpointError: The file is not what its suffix says.
+    """
+    path = Path(model)
+    return _read_safetensors(path).get("trunk_sha256", "") if path.suffix.lower() == ".safetensors" else ""
+
+
+def _read_safetensors(path: Path) -> dict[str, str]:
     """The file starts with the length of its header (uint64, little-endian) and the header as JSON."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > _LONGEST_HEADER:
                 raise ValueError(f"its header claims {length} bytes")
-            header = json.loads(file.read(length)).get("__metadata__", {})
+            header: dict[str, str] = json.loads(file.read(length)).get("__metadata__", {})
     except (struct.error, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
     if "contract" not in header:
         raise CheckpointError(f"{path} was not saved by weft-geo: its header holds no contract")
-    return ModelContract.from_json(header["contract"])
+    return header
 
 
 def _read_onnx(path: Path) -> ModelContract:

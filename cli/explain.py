@@ -57,7 +57,7 @@ def explain(
     check_output(output, overwrite=overwrite, suffixes=(".png",))
     for beside in (output.with_suffix(".json"), *([curves] if run else [])):
         check_output(beside, overwrite=overwrite)
-    checkpoint = find_model(run) if run else model or Path(str(files("weft_geo.weights") / "weft-tiny.safetensors"))
+    checkpoint = model or Path(str(files("weft_geo.weights") / "weft-tiny.safetensors"))
 
     from weft_geo.models import load_checkpoint
     from weft_geo.models.explain import draw_explanation
@@ -83,17 +83,3 @@ def explain(
 
         draw_curves(run).savefig(curves, dpi=110)
         console.note(f"the curves of {run} → {curves}")
-
-
-def find_model(run: Path) -> Path:
-    """The checkpoint in the folder of a run.
-
-    Raises:
-        CheckpointError: there is none yet.
-    """
-    from weft_geo.errors import CheckpointError
-
-    for name in ("model.safetensors", "adapter.safetensors"):
-        if (run / name).is_file():
-            return run / name
-    raise CheckpointError(f"{run} holds no model.safetensors; let the run end, or give a checkpoint")

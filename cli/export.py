@@ -20,7 +20,7 @@ from .progress import Console
 def export(
     console: Console, /, checkpoint: Path, output: Path, trunk: Path | None, check: bool, overwrite: bool
 ) -> None:
-    """Write CHECKPOINT (.safetensors) as ONNX with its input contract inside. Needs the train extra.
+    """Write CHECKPOINT (.safetensors, or a run's folder) as ONNX with its input contract inside. Needs the train extra.
 
     An adapter needs its trunk here; the ONNX file then holds both, and weft-geo predict --model runs it.
     """
@@ -28,7 +28,7 @@ def export(
     from weft_geo.geo.cog import check_output
 
     check_output(output, overwrite=overwrite, suffixes=(".onnx",))
-    if not checkpoint.is_file():
+    if not checkpoint.exists():
         raise CheckpointError(f"the checkpoint {checkpoint} does not exist")
     from weft_geo.models import load_checkpoint
     from weft_geo.models.export import export_onnx

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,16 +24,16 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def info(console: Console, /, paths: tuple[str, ...], model: str, crs: str | None, as_json: bool) -> None:
-    """Describe scenes (any raster), models (.onnx) and checkpoints (.safetensors).
+    """Describe scenes (any raster), models (.onnx), checkpoints (.safetensors) and runs (folders).
 
     Scenes are held against the model among the paths, or else against --model. Exit code 2 says that they do not fit.
     """
     from weft_geo.errors import CheckpointError, ContractError
     from weft_geo.geo.fit import check_fit
 
-    from .contracts import read_contract
+    from .contracts import is_model, read_contract, read_trunk_hash
 
-    models = {path: read_contract(path) for path in paths if Path(path).suffix.lower() in (".onnx", ".safetensors")}
+    models = {path: read_contract(path) for path in paths if is_model(path)}
     scenes = {path: _read_scene(path, crs) for path in paths if path not in models}
     name, contract = next(iter(models.items()), (model, None))
     missing = ""
@@ -45,7 +44,11 @@ def info(console: Console, /, paths: tuple[str, ...], model: str, crs: str | Non
             if model != "embedded":
                 raise
             missing = str(error)
-    report: dict[str, Any] = {path: {"kind": "model", "contract": asdict(known)} for path, known in models.items()}
+    report: dict[str, Any] = {}
+    for path, known in models.items():
+        report[path] = {"kind": "model", "contract": asdict(known)}
+        if trunk := read_trunk_hash(path):
+            report[path] |= {"kind": "adapter", "trunk_sha256": trunk}
     refused = []
     for path, scene in scenes.items():
         notes = [] if contract is None else check_fit(scene, contract)
@@ -91,7 +94,8 @@ def _describe(scene: RasterInfo) -> dict[str, Any]:
 
 
 def _print(console: Console, /, path: str, facts: dict[str, Any]) -> None:
-    console.result(f"{path}: {facts['kind']}")
+    trunk = facts.get("trunk_sha256")
+    console.result(f"{path}: {facts['kind']}{f' of the trunk with SHA-256 {trunk[:12]}…' if trunk else ''}")
     for key, value in (facts.get("contract") or facts).items():
         if key not in ("kind", "model", "fit") and value not in (None, [], ""):
             console.result(f"  {key:<12} {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}")

@@ -93,6 +93,8 @@ def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probabilit
         if len(scenes) > 1:
             raise InputError(f"{len(scenes)} scenes cannot go into the one file {output}; give a folder with -o")
         return Jobs([SceneTask(scenes[0], output, mask, probability)])
+    if str(output) == "-" or output.name.lower() in VECTOR_SUFFIXES:
+        raise InputError(f"{output} is no name of an output; give a file such as objects.gpkg, or a folder")
     if output.suffix and not output.is_dir():
         known = ", ".join(VECTOR_SUFFIXES)
         raise InputError(f"{output} has no known vector format; give a folder, or a file with one of {known}")

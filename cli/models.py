@@ -20,7 +20,7 @@ def models(console: Console, /, as_json: bool) -> None:
     if as_json:
         console.result(json.dumps({"shipped": shipped, "trainable": trainable}, ensure_ascii=False))
         return
-    console.result("Ready to predict (--model NAME, or a path to .onnx or .safetensors):")
+    console.result("Ready to predict (--model NAME, a path to .onnx or .safetensors, or a run's folder):")
     for model in shipped:
         console.result(f"  {model['name']:<12} {model['summary']}")
     console.result("To be built and trained (needs the train extra):")

@@ -23,7 +23,7 @@ from .progress import Console
     type=click.Path(path_type=Path),
     help=f"For one scene a file ({' '.join(VECTOR_SUFFIXES)}); for several a folder.",
 )
-@click.option("--model", default="embedded", show_default=True, metavar="NAME|PATH", help="See weft-geo models.")
+@click.option("--model", default="embedded", show_default=True, metavar="NAME|PATH", help="Also a run's folder.")
 @vector_options
 @click.option("--window", type=click.IntRange(min=1), metavar="PX", help="Side of a window.  [default: the model's]")
 @click.option("--overlap", type=click.IntRange(min=0), metavar="PX", help="What windows share.  [default: the model's]")

@@ -69,15 +69,19 @@ def test_an_adapter_and_its_trunk_become_a_model_that_predicts(run, tmp_path):
     from weft_geo.models import build_model, save_checkpoint
 
     whole = build_model("weft-tiny", train_trunk=False)
-    save_checkpoint(whole, tmp_path / "adapter.safetensors")
-    save_checkpoint(whole, tmp_path / "whole.safetensors", adapter_only=False)
-    refused = run("predict", "x.tif", "-o", "o.gpkg", "--model", "adapter.safetensors", code=2).stderr
-    assert "weft-geo export --trunk makes one file of both" in refused
-    assert "give the trunk it was trained on" in run("export", "adapter.safetensors", "-o", "m.onnx", code=2).stderr
-    words = ("--trunk", "whole.safetensors", "--check")
-    assert "differs from torch by" in run("export", "adapter.safetensors", "-o", "m.onnx", *words).stderr
+    for run_folder, name in (("part", "adapter"), ("full", "model")):
+        (tmp_path / run_folder).mkdir()
+        save_checkpoint(whole, tmp_path / run_folder / f"{name}.safetensors", adapter_only=name == "adapter")
+    words = ("predict", "x.tif", "-o", "o.gpkg", "--model")
+    assert "weft-geo export --trunk makes one file of both" in run(*words, "part/adapter.safetensors", code=2).stderr
+    assert "weft-geo export part --trunk FILE -o model.onnx makes one" in run(*words, "part", code=2).stderr
+    (tmp_path / "empty").mkdir()
+    assert "empty holds no model" in run(*words, "empty", code=2).stderr
+    assert "give the trunk it was trained on" in run("export", "part", "-o", "m.onnx", code=2).stderr
+    assert "differs from torch by" in run("export", "part", "-o", "m.onnx", "--trunk", "full", "--check").stderr
     run("sample", "-o", "demo", "--size", "256")
     run("predict", "demo/scene.tif", "-o", "o.gpkg", "--model", "m.onnx", "--window", "256")
+    run("predict", "demo/scene.tif", "-o", "again.gpkg", "--model", "full", "--window", "256")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import rasterio
 
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import load_predictor
@@ -37,6 +38,26 @@ def test_a_checkpoint_is_described_without_torch(run, tmp_path):
     header = json.dumps({"__metadata__": {"contract": contract.to_json()}}).encode()
     (tmp_path / "mine.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     assert "roof, ship" in run("info", "mine.safetensors").stdout
+    header = json.dumps({"__metadata__": {"contract": contract.to_json(), "trunk_sha256": "ab" * 32}}).encode()
+    (tmp_path / "part.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert "adapter of the trunk with SHA-256 abababababab…" in run("info", "part.safetensors").stdout
+    report = json.loads(run("info", "part.safetensors", "--json").stdout)["part.safetensors"]
+    assert (report["kind"], report["trunk_sha256"]) == ("adapter", "ab" * 32)
+
+
+def test_the_folder_of_a_run_stands_for_its_model(run, scene, model, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.onnx").write_bytes(model.read_bytes())
+    assert run("info", "run").stdout.splitlines()[1:] == run("info", model).stdout.splitlines()[1:]
+    assert "with the model run" in run("info", scene(), "run").stdout
+    (tmp_path / "run" / "model.onnx").unlink()
+    assert "run is a folder, not a raster" in run("info", "run", code=2).stderr
+
+
+def test_pixels_of_a_picture_are_not_resampled(run, make_raster, model):
+    picture = make_raster(transform=rasterio.Affine.identity(), crs=None)
+    text = run("info", picture, "--crs", "EPSG:32633", "--model", model).stdout
+    assert "does not say where it lies; its pixels are taken as units of EPSG:32633" in text
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,8 @@ def test_all_scenes_failing_is_a_failure(run, model):
     [
         (["a.tif", "b.tif", "-o", "o.gpkg"], "give a folder"),
         (["a.tif", "-o", "o.kml"], "no known vector format"),
+        (["a.tif", "-o", "-"], "- is no name of an output"),
+        (["a.tif", "-o", ".gpkg"], ".gpkg is no name of an output"),
         (["x/a.tif", "y/a.tif", "-o", "out"], "called a"),
     ],
 )

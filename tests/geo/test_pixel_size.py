@@ -94,6 +94,15 @@ def test_native_never_and_a_number_always() -> None:
     assert choose_resampling(pixel, "10", 0.3) is None
 
 
+def test_refuses_to_enlarge_by_more_than_a_hundred() -> None:
+    assert choose_resampling(PixelSize(10, 5), 0.1, None) is not None
+    with pytest.raises(InputError, match=r"0\.05 m would enlarge it 200 times, and 100 is the most; give --gsd 0\.1"):
+        choose_resampling(PixelSize(5, 10), 0.05, None)
+    change = choose_resampling(PixelSize(50, 50), "auto", 0.3)
+    assert change is not None
+    assert "insists" not in change.reason
+
+
 @pytest.mark.parametrize("gsd", ["coarse", "-1", 0.0, math.inf])
 def test_refuses_what_is_no_distance(gsd: str | float) -> None:
     with pytest.raises(InputError, match="gsd must be auto, native, or a positive number"):

@@ -23,7 +23,6 @@ from weft_geo.datasets.raster_check import require_readable
 from weft_geo.datasets.scenes import BANDS, burn_shapes, read_polygons
 from weft_geo.errors import CrsError, RasterError, RunError, VectorError
 from weft_geo.geo.contract import MAX_CLASSES, SCENE_SCALE, ModelContract
-from weft_geo.geo.ground import choose_resampling
 from weft_geo.geo.normalize import Normalizer, measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
 
@@ -75,7 +74,7 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
                     self.gsd_m = gsd_m or info.pixel.mean_m
                     crs = pyproj.CRS.from_wkt(info.crs.to_wkt())
                     # As `predict` does, which makes pixels square on the ground when it resamples.
-                    change = choose_resampling(info.pixel, gsd_m or "auto", self.gsd_m)
+                    change = info.resampling(gsd_m or "auto", self.gsd_m)
                     across, down = (1.0, 1.0) if change is None else (change.across, change.down)
                     turn = info.transform
                     res = (math.hypot(turn.a, turn.d) * across, math.hypot(turn.b, turn.e) * down)

@@ -18,7 +18,6 @@ from shapely.geometry.base import BaseGeometry
 from weft_geo.datasets.labels import IGNORE as IGNORE
 from weft_geo.errors import VectorError
 from weft_geo.geo.contract import ModelContract, Scale
-from weft_geo.geo.ground import choose_resampling
 from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import open_raster
 
@@ -59,7 +58,7 @@ def load_scene(image: str | Path, polygons: str | Path, gsd_m: float, scale: Sca
     with open_raster(image) as source:
         bands, _ = select_bands(source.info, BANDS)
         normalizer = measure_normalizer(source, bands, contract)
-        change = choose_resampling(source.info.pixel, gsd_m, None)
+        change = source.info.resampling(gsd_m, None)
         if change is None:
             info, values, valid = source.info, *source.whole(bands)
         else:

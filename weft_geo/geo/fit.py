@@ -7,7 +7,7 @@ from typing import Literal
 
 from weft_geo.errors import InputError
 from weft_geo.geo.contract import SCENE_SCALE, ModelContract
-from weft_geo.geo.ground import choose_resampling, crs_name, describe_pixel
+from weft_geo.geo.ground import crs_name, describe_pixel
 from weft_geo.geo.normalize import select_bands
 from weft_geo.geo.raster_info import RasterInfo
 
@@ -68,12 +68,22 @@ def _check_ground(info: RasterInfo, contract: ModelContract) -> list[FitNote]:
     except InputError as error:
         return [FitNote("error", str(error))]
     placed = FitNote("ok", f"placed in {crs_name(info.required_crs)}, {describe_pixel(pixel)} a pixel on the ground")
+    if not info.georeferenced:
+        return [FitNote("warning", units_for_pixels(info))]
     if contract.gsd_m is None:
         return [placed, FitNote("warning", "the model does not say at which ground sampling distance it was trained")]
-    change = choose_resampling(pixel, "auto", contract.gsd_m)
+    change = info.resampling("auto", contract.gsd_m)
     if change is None:
         return [placed, FitNote("ok", f"the model was trained at {contract.gsd_m:g} m, which is near enough")]
     return [placed, FitNote("warning", change.reason)]
+
+
+def units_for_pixels(info: RasterInfo) -> str:
+    """What is said of a raster that has a CRS, given or its own, and no transform."""
+    return (
+        f"{info.name} does not say where it lies; its pixels are taken as units of {crs_name(info.required_crs)}, "
+        "also in areas, and are not resampled unless --gsd says so"
+    )
 
 
 def _check_size(info: RasterInfo, contract: ModelContract) -> FitNote:

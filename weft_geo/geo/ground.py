@@ -24,6 +24,9 @@ TOLERATED_RATIO = 1.5
 MAX_AUTO_ENLARGEMENT = 8.0
 """Automatic resampling never enlarges a scene more than this: there is no detail to be gained, only work."""
 
+MAX_ENLARGEMENT = 100.0
+"""Nor is it enlarged more than this when it is asked for: the unit must have been another."""
+
 
 class PixelSize(NamedTuple):
     """Metres on the ground between the centres of neighbouring pixels."""
@@ -142,10 +145,18 @@ def choose_resampling(pixel: PixelSize, gsd: str | float, model_gsd_m: float | N
 
     Returns:
         None to leave the scene as it is.
+
+    Raises:
+        InputError: It would be enlarged by more than ``MAX_ENLARGEMENT``.
     """
     gsd = parse_gsd(gsd)
     here = f"the scene has {describe_pixel(pixel)} a pixel"
     if isinstance(gsd, float):
+        if gsd * MAX_ENLARGEMENT < (coarsest := max(pixel)):
+            raise InputError(
+                f"{here}; {gsd:g} m would enlarge it {coarsest / gsd:,.0f} times, and {MAX_ENLARGEMENT:g} is the most; "
+                f"give --gsd {coarsest / MAX_ENLARGEMENT:.3g} or more"
+            )
         wanted = Resampling(gsd / pixel.down_m, gsd / pixel.across_m, f"{here}; resampled to {gsd:g} m, as asked")
         return None if max(abs(wanted.down - 1), abs(wanted.across - 1)) < 1e-3 else wanted
     if gsd == "native" or model_gsd_m is None:
@@ -160,7 +171,8 @@ def choose_resampling(pixel: PixelSize, gsd: str | float, model_gsd_m: float | N
         down, across = down * ease, across * ease
         reason = (
             f"{here} and the model expects {model_gsd_m:g} m; it cannot show what the model looks for. "
-            f"Enlarged {MAX_AUTO_ENLARGEMENT:g} times, no more (--gsd {model_gsd_m:g} insists)"
+            f"Enlarged {MAX_AUTO_ENLARGEMENT:g} times, no more"
+            f"{f' (--gsd {model_gsd_m:g} insists)' if largest <= MAX_ENLARGEMENT else ''}"
         )
     return Resampling(down, across, reason)
 

@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 
 from weft_geo.errors import CrsError
-from weft_geo.geo.ground import PixelSize, measure_pixel
+from weft_geo.geo.ground import PixelSize, Resampling, choose_resampling, measure_pixel
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,24 @@ class RasterInfo:
             CrsError: If there is no CRS or it cannot be measured in.
         """
         return measure_pixel(self.transform, self.required_crs, self.height, self.width)
+
+    def resampling(self, gsd: str | float, model_gsd_m: float | None) -> Resampling | None:
+        """How the raster is resampled for a model; never of itself where a pixel's size is not known.
+
+        Args:
+            gsd: As for ``weft_geo.geo.ground.choose_resampling``.
+            model_gsd_m: What the model was trained at, or None.
+
+        Returns:
+            None to leave it as it is.
+
+        Raises:
+            CrsError: If there is no CRS or it cannot be measured in.
+            InputError: If ``gsd`` cannot be.
+        """
+        if not self.georeferenced and gsd == "auto":
+            return None
+        return choose_resampling(self.pixel, gsd, model_gsd_m)
 
     @property
     def required_crs(self) -> CRS:

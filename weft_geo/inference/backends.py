@@ -165,7 +165,7 @@ def load_predictor(
     """Loads a model.
 
     Args:
-        model: A name of ``NAMED_MODELS``, or the path of an ``.onnx`` or ``.safetensors`` file.
+        model: A name of ``NAMED_MODELS``, the path of an ``.onnx`` or ``.safetensors`` file, or the folder of a run.
         device: ``auto`` (a GPU if the backend can use one), ``cpu``, ``cuda`` or ``cuda:N``; or several GPUs,
             ``cuda:0,cuda:1``, which share out the batches of a scene. They should be of one kind: others differ in
             the last digits, and which one gets a batch is chance.
@@ -185,13 +185,13 @@ def load_predictor(
     _check_device(device)
     if "," in device:
         return MultiDevicePredictor([load_predictor(model, part, precision, threads) for part in device.split(",")])
-    path = Path(model)
-    suffix = path.suffix.lower()
     named = str(model) in NAMED_MODELS
+    path = Path(model) if named else in_run(Path(model))
+    suffix = path.suffix.lower()
     if not named and suffix not in (".onnx", ".safetensors"):
         if path.exists():
             raise CheckpointError(
-                f"{model} is not a model; give an .onnx or .safetensors file (weft-geo export makes them)"
+                f"{path} is not a model; give an .onnx or .safetensors file (weft-geo export makes them)"
             )
         raise UnknownNameError("model", str(model), [*NAMED_MODELS, "a path to .onnx or .safetensors"])
     if not named and not path.is_file():
@@ -211,6 +211,25 @@ def load_predictor(
     if not resource.is_file():
         raise CheckpointError(f"this installation lacks its model {resource.name}; install weft-geo again")
     return OnnxPredictor(resource.read_bytes(), resource.name, device, precision, threads)
+
+
+def in_run(path: Path) -> Path:
+    """The model in the folder of a run, as ONNX if it was exported; any other path as it is.
+
+    Raises:
+        CheckpointError: The folder has none.
+    """
+    if not path.is_dir():
+        return path
+    for name in ("model.onnx", "model.safetensors"):
+        if (path / name).is_file():
+            return path / name
+    if (path / "adapter.safetensors").is_file():
+        raise CheckpointError(
+            f"{path} holds an adapter without its trunk; weft-geo export {path} --trunk FILE -o model.onnx makes one "
+            "model of both"
+        )
+    raise CheckpointError(f"{path} holds no model; give the folder of a run that ended, or a model file")
 
 
 def _check_device(device: str) -> None:

@@ -14,7 +14,8 @@ from rasterio.crs import CRS
 
 from weft_geo.errors import InputError
 from weft_geo.geo.aoi import Box, read_aoi
-from weft_geo.geo.ground import choose_resampling, crs_name, describe_pixel
+from weft_geo.geo.fit import units_for_pixels
+from weft_geo.geo.ground import crs_name, describe_pixel
 from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.geo.raster_info import RasterInfo
@@ -102,9 +103,11 @@ def open_job(
         if crs is not None and info.stored_crs is not None and info.stored_crs != info.crs:
             notes.append(f"{info.name} says {crs_name(info.stored_crs)}; {crs_name(info.required_crs)} is used instead")
         pixel = info.pixel
+        if not info.georeferenced:
+            notes.append(units_for_pixels(info))
         chosen, band_notes = select_bands(info, contract.bands, bands)
         notes += band_notes
-        change = choose_resampling(pixel, gsd, contract.gsd_m)
+        change = info.resampling(gsd, contract.gsd_m)
         with rasterio.Env(GDAL_CACHEMAX=_cache_of_two_rows(info)):  # a decimated read comes back to every block
             normalizer = measure_normalizer(source, chosen, contract)
         cache_bytes = _choose_cache(info, change is not None)

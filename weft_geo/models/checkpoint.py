@@ -76,7 +76,7 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Segmen
     """A model from a checkpoint of `save_checkpoint`, in evaluation mode.
 
     Args:
-        path: the checkpoint.
+        path: the checkpoint, or the folder of a run.
         trunk: for an adapter-only checkpoint, the file its trunk is in: the published UniPerceiver checkpoint, or a
             whole checkpoint.
 
@@ -84,7 +84,8 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Segmen
         CheckpointError: the file is no checkpoint, or the trunk is missing or another one than the adapter was
             trained on.
     """
-    state, header = _read(Path(path))
+    path = in_run(Path(path))
+    state, header = _read(path)
     model = assemble(WeftConfig(**json.loads(header["config"])), ModelContract.from_json(header["contract"]))
     expected = header["trunk_sha256"]
     if expected:
@@ -109,9 +110,9 @@ def load_weights(model: Segmenter, path: str | Path, *, trunk_only: bool = False
 
     Args:
         model: what to fill, in place.
-        path: `*.safetensors` of ours, a `.pth` of theirs (read without running any code from it), for a trunk of timm
-            any file that timm reads or "pretrained" for the weights it downloads; or `https://…#sha256=HEX` of any of
-            these, which is fetched once and held against its hash.
+        path: `*.safetensors` of ours or the folder of its run, a `.pth` of theirs (read without running any code from
+            it), for a trunk of timm any file that timm reads or "pretrained" for the weights it downloads; or
+            `https://…#sha256=HEX` of any of these, which is fetched once and held against its hash.
         trunk_only: take the trunk alone from a checkpoint of a whole model.
         fresh_classes: where the file is of a model with another number of classes, leave the model's class head as it
             is.
@@ -147,14 +148,14 @@ def load_weights(model: Segmenter, path: str | Path, *, trunk_only: bool = False
 
 
 def fetch(path: str | Path) -> Path:
-    """A local path as it is; a URL as the path of its download, kept beside torch's others.
+    """A local path, or the checkpoint in it if it is a run; a URL as the path of its download, kept beside torch's.
 
     Raises:
         CheckpointError: the URL names no hash, cannot be had, or what comes has another hash.
     """
     address, _, digest = str(path).partition("#sha256=")
     if "://" not in address:
-        return Path(path)
+        return in_run(Path(path))
     if len(digest) != 64:
         raise CheckpointError(f"{address} comes without its hash; give it as URL#sha256=<64 hexadecimal digits>")
     kept = Path(torch.hub.get_dir()) / "checkpoints" / f"{digest[:16]}-{address.rpartition('/')[2]}"
@@ -165,6 +166,20 @@ def fetch(path: str | Path) -> Path:
         except (OSError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{address} could not be fetched: {error}") from error
     return kept
+
+
+def in_run(path: Path) -> Path:
+    """The checkpoint in the folder of a run; any other path as it is.
+
+    Raises:
+        CheckpointError: the folder has none yet.
+    """
+    if not path.is_dir():
+        return path
+    for name in ("model.safetensors", "adapter.safetensors"):
+        if (path / name).is_file():
+            return path / name
+    raise CheckpointError(f"{path} holds no model.safetensors; let the run end, or give a checkpoint")
 
 
 def _grow_bands(model: Segmenter, state: dict[str, Tensor]) -> dict[str, Tensor]:

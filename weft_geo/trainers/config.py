@@ -164,6 +164,9 @@ class TrainConfig:
             )
         if data.dataset and not data.data_root:
             raise InputError(f"the benchmark {data.dataset} needs the folder it is in; give --data-root DIR")
+        for name in ("labels", "val_images", "class_field", "gsd_m"):
+            if data.dataset and getattr(data, name) not in ((), None):
+                raise InputError(f"data.{name} is for images of your own; the benchmark {data.dataset} brings its own")
         if data.images and not data.labels:
             raise InputError("images need the polygons that belong to them; give --labels OBJECTS.gpkg")
         if unknown := sorted(set(self.model.ablate) - set(ABLATIONS)):

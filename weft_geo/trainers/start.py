@@ -15,7 +15,6 @@ from weft_geo.datasets.datamodules import ScenesDataModule, SegmentationDataModu
 from weft_geo.datasets.scene_datasets import SceneImages
 from weft_geo.datasets.verify import Progress
 from weft_geo.geo.contract import SCENE_SCALE, ModelContract
-from weft_geo.geo.ground import choose_resampling
 from weft_geo.geo.raster import open_raster
 from weft_geo.models import Segmenter
 from weft_geo.models.checkpoint import load_weights
@@ -104,7 +103,7 @@ def working_gsd(config: TrainConfig) -> float | None:
     with open_raster(SceneImages.list_files(config.data.images)[0]) as first:
         if first.info.crs is None:
             return None  # the data set refuses it, and says what to do
-        change = choose_resampling(first.info.pixel, "auto", trained)
+        change = first.info.resampling("auto", trained)
     return trained if change is not None and change.coarser else None
 
 
