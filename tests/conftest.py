@@ -101,6 +101,12 @@ def real_data() -> Callable[[str], Path]:
     return find
 
 
+def pytest_configure() -> None:
+    """A script that starts the tests with `&` lets SIGINT be ignored, and those that send one would wait for ever."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     """A thread that outlives the tests would keep this process forever: it is named, and the run fails."""
