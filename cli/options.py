@@ -74,7 +74,13 @@ def vector_options(command: Command) -> Command:
             show_default=True,
             help="Follow pixel edges exactly, or run between pixels where the probability crosses the threshold.",
         ),
-        click.option("--min-area-m2", type=area, default=0.0, metavar="M2", help="Drop smaller objects."),
+        click.option(
+            "--min-area-m2",
+            type=area,
+            default=None,
+            metavar="M2",
+            help="Drop smaller objects.  [default: the model's if there is one, else 0]",
+        ),
         click.option("--min-hole-m2", type=area, default=0.0, metavar="M2", help="Fill smaller holes."),
         click.option(
             "--simplify",

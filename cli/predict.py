@@ -147,7 +147,9 @@ def _print_plans(
     planned = {key: options[key] for key in ("window", "overlap", "batch_size", "bands", "crs", "gsd", "aoi")}
     planned |= {key: options[key] for key in ("max_memory", "workers")}
     vector = {key: value for key, value in options.items() if key not in (*planned, "tta", "resume")}
-    VectorOptions(**(vector | {"threshold": options["threshold"] or predictor.contract.threshold}))
+    for name in ("threshold", "min_area_m2"):
+        vector[name] = getattr(predictor.contract, name) if vector[name] is None else vector[name]
+    VectorOptions(**vector)
     for scene in scenes:
         plan = plan_scene(scene, predictor, mask=mask, probability=probability, **planned)
         console.result(

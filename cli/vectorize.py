@@ -42,8 +42,9 @@ def vectorize(
     from weft_geo.vector.options import VectorOptions
     from weft_geo.vector.polygonize import vectorize_raster
 
-    if options["threshold"] is None:
-        del options["threshold"]
+    for name in ("threshold", "min_area_m2"):  # None is for the model to say, and there is none
+        if options[name] is None:
+            del options[name]
     names = [name.strip() for name in classes.split(",")] if classes else None
     count = vectorize_raster(
         raster,

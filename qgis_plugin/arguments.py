@@ -17,7 +17,7 @@ class Outlines:
     """What makes an object of probabilities; the names are those of weft-geo. None leaves the choice to weft-geo."""
 
     threshold: float | None = None
-    min_area_m2: float = 0.0
+    min_area_m2: float | None = None
     min_hole_m2: float = 0.0
     simplify_m: float = 0.0
     regularize: bool = False
@@ -27,7 +27,7 @@ class Outlines:
         """As options."""
         return [
             *([] if self.threshold is None else [f"--threshold={self.threshold:g}"]),
-            *([f"--min-area-m2={self.min_area_m2:g}"] if self.min_area_m2 else []),
+            *([] if self.min_area_m2 is None else [f"--min-area-m2={self.min_area_m2:g}"]),
             *([f"--min-hole-m2={self.min_hole_m2:g}"] if self.min_hole_m2 else []),
             *([f"--simplify={self.simplify_m:g}"] if self.simplify_m else []),
             *(["--regularize"] if self.regularize else []),

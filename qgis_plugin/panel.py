@@ -60,7 +60,8 @@ class Panel(QgsDockWidget):
         self.bands.setPlaceholderText("chosen by weft-geo")
         self.bands.setToolTip("Such as 3,2,1, in the model's order")
         self.threshold = _number(0.0, 1.0, 2, "the model's own", "", 0.05)
-        self.min_area = _number(0.0, 1e9, 1, "keep all", " m²", 5.0)
+        self.min_area = _number(-5.0, 1e9, 1, "the model's own", " m²", 5.0)
+        self.min_area.setToolTip("0 keeps all")
         self.simplify = _number(0.0, 1000.0, 2, "off", " m", 0.1)
         self.regularize = QCheckBox("Right angles, for buildings")
         self.output = QgsFileWidget()
@@ -207,7 +208,8 @@ class Panel(QgsDockWidget):
         self.choose_model(project.readEntry("weft_geo", "model", EMBEDDED.value)[0])
         self.bands.setText(project.readEntry("weft_geo", "bands", "")[0])
         for name in ("threshold", "min_area", "simplify"):
-            getattr(self, name).setValue(project.readDoubleEntry("weft_geo", name, 0.0)[0])
+            box = getattr(self, name)
+            box.setValue(project.readDoubleEntry("weft_geo", name, box.minimum())[0])
         self.regularize.setChecked(project.readBoolEntry("weft_geo", "regularize", False)[0])
 
     def save_settings(self, project: QgsProject) -> None:
@@ -228,11 +230,12 @@ class Panel(QgsDockWidget):
         return path if path.suffix else path.with_suffix(".gpkg")
 
 
-def _number(low: float, high: float, digits: int, at_zero: str, unit: str, step: float) -> QDoubleSpinBox:
+def _number(low: float, high: float, digits: int, at_lowest: str, unit: str, step: float) -> QDoubleSpinBox:
     box = QDoubleSpinBox()
     box.setRange(low, high)
     box.setDecimals(digits)
     box.setSingleStep(step)
     box.setSuffix(unit)
-    box.setSpecialValueText(at_zero)
+    box.setValue(low)
+    box.setSpecialValueText(at_lowest)
     return box

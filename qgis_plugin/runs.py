@@ -80,7 +80,7 @@ class Runs(QObject):
             "MODEL": panel.model.currentData(),
             "BANDS": panel.bands.text().strip(),
             "THRESHOLD": panel.threshold.value() or None,
-            "MIN_AREA": panel.min_area.value(),
+            "MIN_AREA": None if panel.min_area.value() < 0 else panel.min_area.value(),
             "SIMPLIFY": panel.simplify.value(),
             "REGULARIZE": panel.regularize.isChecked(),
             "OUTPUT": str(output),

@@ -136,10 +136,9 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
     def add_outline_parameters(self) -> None:
         """Add what makes an object."""
         number = QgsProcessingParameterNumber
-        self.addParameter(
-            number("THRESHOLD", "Least probability (empty: the model's own)", DOUBLE, None, True, 0.001, 1.0)
-        )
-        self.addParameter(number("MIN_AREA", "Drop objects smaller than (m²)", DOUBLE, 0.0, False, 0.0))
+        own = "(empty: the model's own)"
+        self.addParameter(number("THRESHOLD", f"Least probability {own}", DOUBLE, None, True, 0.001, 1.0))
+        self.addParameter(number("MIN_AREA", f"Drop objects smaller than (m²) {own}", DOUBLE, None, True, 0.0))
         self.addParameter(number("SIMPLIFY", "Simplify by (metres)", DOUBLE, 0.0, False, 0.0))
         self.addParameter(QgsProcessingParameterBoolean("REGULARIZE", "Right angles", False))
         self.add_advanced(number("MIN_HOLE", "Fill holes smaller than (m²)", DOUBLE, 0.0, False, 0.0))
@@ -147,10 +146,13 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
 
     def outlines(self, parameters: dict, context: QgsProcessingContext) -> Outlines:
         """What `add_outline_parameters` was answered."""
-        given = parameters.get("THRESHOLD")
+
+        def unless_empty(name: str) -> float | None:
+            return None if parameters.get(name) in (None, "") else self.parameterAsDouble(parameters, name, context)
+
         return Outlines(
-            threshold=None if given in (None, "") else self.parameterAsDouble(parameters, "THRESHOLD", context),
-            min_area_m2=self.parameterAsDouble(parameters, "MIN_AREA", context),
+            threshold=unless_empty("THRESHOLD"),
+            min_area_m2=unless_empty("MIN_AREA"),
             min_hole_m2=self.parameterAsDouble(parameters, "MIN_HOLE", context),
             simplify_m=self.parameterAsDouble(parameters, "SIMPLIFY", context),
             regularize=self.parameterAsBoolean(parameters, "REGULARIZE", context),

@@ -19,6 +19,7 @@ def test_survives_json() -> None:
         std=2,
         name="tiny",
         threshold=0.4,
+        min_area_m2=8,
     )
     assert ModelContract.from_json(contract.to_json()) == contract
     assert contract.stds == (2.0, 2.0, 2.0, 2.0)
@@ -44,6 +45,7 @@ def test_the_scenes_own_scale_survives_json() -> None:
         ({"mean": (1, 2)}, "one a band"),
         ({"std": (1, 0, 1)}, "std must be positive"),
         ({"threshold": 0.0}, "threshold must lie"),
+        ({"min_area_m2": -1.0}, "min_area_m2 must be 0 or a number of square metres"),
     ],
 )
 def test_refuses_values_out_of_range(values: dict[str, Any], says: str) -> None:

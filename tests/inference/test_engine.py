@@ -44,6 +44,18 @@ def blobs(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.stack([scaled.astype(np.uint8)] * 3)
 
 
+def test_the_model_says_which_objects_are_too_small(make_raster: MakeRaster, tmp_path: Path) -> None:
+    image = np.zeros((1, 64, 64), np.uint8)
+    image[:, 4:8, 4:8], image[:, 20:30, 20:30] = 255, 255  # 4 and 25 m²
+    contract = ModelContract(bands=1, window=64, overlap=0, min_area_m2=5.0)
+    predictor = CallablePredictor(lambda images: images / np.float32(255), contract)
+    scene, objects = make_raster(image), tmp_path / "objects.gpkg"
+    for options, expected in [({}, [25]), ({"min_area_m2": 0}, [4, 25]), ({"min_area_m2": 30}, [])]:
+        predict_scene(scene, predictor, objects, overwrite=True, **options)
+        found = geopandas.read_file(objects, layer="objects")
+        assert found.area_m2.round().tolist() == expected
+
+
 @pytest.mark.parametrize("overlap", [0, 64, 200])
 def test_a_constant_stays_constant_to_the_last_corner(make_raster: MakeRaster, tmp_path: Path, overlap: int) -> None:
     """Spline blending elsewhere divides by weights near zero: whole corners come out wrong, or a frame of nodata."""

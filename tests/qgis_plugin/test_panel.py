@@ -93,6 +93,17 @@ def test_run_brings_a_styled_layer_in_a_group_with_its_scene(panel, runs, scene,
     assert panel.corrected() == layer
 
 
+def test_the_smallest_object_is_the_models_unless_it_is_said(panel, runs, scene, qgis_iface):
+    asked = []
+    panel_run = runs._start
+    runs._start = lambda name, parameters, *rest: asked.append(parameters["MIN_AREA"])
+    for value in (panel.min_area.minimum(), 0, 20):
+        panel.min_area.setValue(value)
+        panel.run.click()
+    runs._start = panel_run
+    assert asked == [None, 0, 20]
+
+
 def test_a_warning_of_weft_geo_is_said_and_bands_can_be_chosen(panel, runs, sample, tmp_path, qgis_iface):
     from osgeo import gdal
 
@@ -180,6 +191,7 @@ def test_areas(panel, runs, scene):
 def test_settings_belong_to_the_project(panel, tmp_path):
     project = QgsProject.instance()
     panel.threshold.setValue(0.35)
+    panel.min_area.setValue(0)
     panel.regularize.setChecked(True)
     panel.area.choose("canvas")
     panel.save_settings(project)
@@ -187,10 +199,12 @@ def test_settings_belong_to_the_project(panel, tmp_path):
     project.clear()
     panel.load_settings(project)
     assert panel.threshold.value() == 0
+    assert panel.min_area.text() == "the model's own"
     assert not panel.regularize.isChecked()
     assert project.read(str(tmp_path / "project.qgz"))
     panel.load_settings(project)
     assert panel.threshold.value() == pytest.approx(0.35)
+    assert panel.min_area.value() == 0
     assert panel.regularize.isChecked()
     assert panel.area.kind.currentData() == "canvas"
 

@@ -51,6 +51,8 @@ class ModelContract:
         std: Per band, on the 0..255 scale; one number serves all bands.
         name: The model's name.
         threshold: Probability from which a pixel counts as an object, unless the user says otherwise.
+        min_area_m2: Objects that are smaller on the ground are not to be believed, and left out, unless the user says
+            otherwise; 0 keeps all.
 
     Raises:
         ContractError: If a value is out of its range.
@@ -67,6 +69,7 @@ class ModelContract:
     std: tuple[float, ...] | float = 1.0
     name: str = ""
     threshold: float = 0.5
+    min_area_m2: float = 0.0
 
     def __post_init__(self) -> None:
         for count in ("bands", "window", "multiple_of"):
@@ -91,6 +94,8 @@ class ModelContract:
             raise ContractError(f"std must be positive in every band, got {list(self.stds)}")
         if not 0 < self.threshold <= 1:
             raise ContractError(f"threshold must lie in (0, 1], got {self.threshold}")
+        if not (math.isfinite(self.min_area_m2) and self.min_area_m2 >= 0):
+            raise ContractError(f"min_area_m2 must be 0 or a number of square metres, got {self.min_area_m2}")
 
     @property
     def means(self) -> tuple[float, ...]:

@@ -81,6 +81,7 @@ def predict_scene(
     overlap: int | None = None,
     batch_size: int | None = None,
     threshold: float | None = None,
+    min_area_m2: float | None = None,
     bands: Bands | None = None,
     crs: str | CRS | None = None,
     gsd: str | float = "auto",
@@ -109,6 +110,7 @@ def predict_scene(
         overlap: Pixels that neighbouring windows share; None takes the model's.
         batch_size: Windows that the model is given at once; None chooses.
         threshold: Probability from which a pixel counts as an object; None takes the model's, usually 0.5.
+        min_area_m2: Smaller objects are left out, on the ground; None takes the model's, usually 0, which keeps all.
         bands: 1-based band numbers in the model's order, ``"3,2,1"``; None chooses (see ``select_bands``).
         crs: Takes the place of the scene's CRS, or gives it one.
         gsd: ``auto`` resamples the scene if its pixels differ from the model's by more than 1.5 times, ``native``
@@ -125,7 +127,7 @@ def predict_scene(
         run: Name of a run over many scenes that this one is part of; noted in the provenance, so that such a run knows
             its own outputs.
         progress: Is told how far the run is.
-        **vector_options: ``outline``, ``min_area_m2`` … of ``weft_geo.vector.VectorOptions``.
+        **vector_options: ``outline``, ``simplify_m`` … of ``weft_geo.vector.VectorOptions``.
 
     Raises:
         InputError: Or one of its leaves: scene, model, arguments and outputs do not fit each other.
@@ -136,7 +138,8 @@ def predict_scene(
     began = time.perf_counter()
     tell = progress or _silent
     threshold = predictor.contract.threshold if threshold is None else threshold
-    options = VectorOptions(threshold=threshold, **vector_options)
+    min_area_m2 = predictor.contract.min_area_m2 if min_area_m2 is None else min_area_m2
+    options = VectorOptions(threshold=threshold, min_area_m2=min_area_m2, **vector_options)
     outputs = Outputs.check(scene, objects, mask, probability, overwrite)
     predictor = augment(predictor, tta)
     with (

@@ -55,6 +55,7 @@ class Recipe:
         share: how often a chip is from each place. Nairobi's labels are a metre or two off, so it counts less.
         synthetic: drawn scenes.
         threshold: above one half, because the model sees too many buildings in places that it does not know.
+        min_area_m2: no building of the scenes was found that is smaller than this, and most of what was found is.
         seed: of everything.
     """
 
@@ -74,6 +75,7 @@ class Recipe:
     )
     synthetic: int = 48
     threshold: float = 0.6
+    min_area_m2: float = 8.0
     seed: int = 2024
 
 
@@ -122,6 +124,7 @@ def contract(scenes: list[LabelledScene], recipe: Recipe) -> ModelContract:
         std=tuple(pixels.std(axis=1).round(2).tolist()),
         name="weft-tiny",
         threshold=recipe.threshold,
+        min_area_m2=recipe.min_area_m2,
     )
 
 
