@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,12 +129,12 @@ def train(
         )
     elif table:
         from weft_geo.trainers.comparison import compare
-        from weft_geo.trainers.run_folder import remove
 
-        # The processes of a parallel run are given the same command; the first one has made room already.
-        if overwrite and "LOCAL_RANK" not in os.environ:
-            remove(output)
-        console.result(compare(config, table, output, console.progress).to_markdown())
+        if not resume:
+            raise InputError(
+                "a table keeps the rows that are done; --overwrite begins it anew, in place of --no-resume"
+            )
+        console.result(compare(config, table, output, console.progress, overwrite=overwrite).to_markdown())
     else:
         from weft_geo.datasets.datamodules import is_first_process
         from weft_geo.trainers.train import train as run

@@ -8,6 +8,7 @@ from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
@@ -168,13 +169,16 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         """The path of the objects, letter for letter as QGIS gave it.
 
         Raises:
-            QgsProcessingException: The scene is in that file, and would be replaced.
+            QgsProcessingException: The scene or the area is in that file, and would be replaced.
         """
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
-        layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
-        if layer is not None and file_of(layer) == Path(output):
-            said = f"{output} holds the layer {layer.name()}, which is read: choose another file."
-            raise QgsProcessingException(said)
+        scene, area = self.parameterAsRasterLayer(parameters, "INPUT", context), parameters.get("AREA")
+        if isinstance(area, QgsProcessingFeatureSourceDefinition):  # the toolbox's own way, selection or not
+            area = area.source
+        for layer in (scene, self.parameterAsVectorLayer({"AREA": area}, "AREA", context)):
+            if layer is not None and file_of(layer) == Path(output):
+                said = f"{output} holds the layer {layer.name()}, which is read: choose another file."
+                raise QgsProcessingException(said)
         return output
 
     def add_objects_output(self) -> None:

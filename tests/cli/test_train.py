@@ -98,6 +98,8 @@ def test_wrong_use_gets_one_line(run: Run, own: Path, tmp_path: Path) -> None:
     scene, labels = own / "scene.tif", own / "truth.gpkg"
     assert "give --dataset NAME --data-root DIR, or --images" in run("train", "-o", "run", "--lr", "1", code=2).stderr
     assert "give --labels" in run("train", "--images", scene, "-o", "run", code=2).stderr
+    kept = run("train", "--images", scene, "--labels", labels, "-o", "t", "--table", "experts", "--no-resume", code=2)
+    assert "--overwrite begins it anew" in kept.stderr
     assert "give -o runs/NAME" in run("train", "--images", scene, "--labels", labels, code=2).stderr
     assert "known: " in run("train", "--dataset", "imagenet", "--data-root", ".", "-o", "run", code=2).stderr
     missing = run("train", "--images", "none.tif", "--labels", labels, "-o", "run", code=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,6 +137,12 @@ def test_statistics_of_many_pixels_are_exact(make_raster: Callable[..., Path]) -
     mean, std = images.statistics()
     np.testing.assert_allclose(mean, seen.mean(axis=(1, 2)), atol=0.006)
     np.testing.assert_allclose(std, seen.std(axis=(1, 2)), atol=0.006)
+
+
+def test_what_is_known_of_rasters_takes_no_more_memory_where_they_are_large(make_raster: Callable[..., Path]) -> None:
+    """It is held for every raster, and goes to every process that reads."""
+    small, large = (SceneImages([make_raster(height=side, width=side, name=f"{side}.tif")]) for side in (16, 512))
+    assert len(pickle.dumps(large)) == pytest.approx(len(pickle.dumps(small)), abs=100)
 
 
 def test_a_raster_that_validation_covers_leaves_nothing_to_learn(

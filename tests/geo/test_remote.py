@@ -238,3 +238,12 @@ def test_a_scene_in_a_bucket(
             np.testing.assert_array_equal(np.concatenate(rows, axis=1), values[:1])
     assert signed
     assert all(line.startswith("AWS4-HMAC-SHA256 Credential=somebody/") for line in signed)
+
+
+def test_what_lies_elsewhere_is_known_behind_vrts_of_vrts(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    inner, outer, itself = tmp_path / "inside" / "tile.vrt", tmp_path / "all.vrt", tmp_path / "itself.vrt"
+    inner.write_text('<SourceFilename relativeToVRT="0">/vsicurl/http://example.org/a.tif</SourceFilename>')
+    outer.write_text('<SourceFilename relativeToVRT="1">inside/tile.vrt</SourceFilename>')
+    itself.write_text('<SourceFilename relativeToVRT="1">itself.vrt</SourceFilename>')
+    assert [is_remote(str(vrt)) for vrt in (inner, outer, itself)] == [True, True, False]

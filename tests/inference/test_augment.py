@@ -8,6 +8,7 @@ from weft_geo.errors import InputError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import CallablePredictor, predict_scene
 from weft_geo.inference.augment import augment
+from weft_geo.inference.provenance import read_provenance
 
 
 def lean(images: np.ndarray) -> np.ndarray:
@@ -48,3 +49,15 @@ def test_a_model_without_direction_says_the_same(make_raster: Callable[..., Path
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(InputError, match="tta must be one of none, flips, d4, got 'all'"):
         augment(CallablePredictor(lean, ModelContract()), "all")
+
+
+@pytest.mark.parametrize(
+    ("sha256", "expected"), [("v1.0+cu121", ("v1.0+cu121", None)), ("v1.0+cu121+fp16", ("v1.0+cu121", "fp16"))]
+)
+def test_provenance_names_the_model_itself(
+    make_raster: Callable[..., Path], tmp_path: Path, sha256: str, expected: tuple[str, str | None]
+) -> None:
+    model = CallablePredictor(lean, ModelContract(window=64, overlap=16), sha256=sha256)
+    predict_scene(make_raster(), model, mask=tmp_path / "m.tif", tta="flips")
+    said = read_provenance(tmp_path / "m.tif")
+    assert (said["model_sha256"], said["parameters"]["precision"]) == expected

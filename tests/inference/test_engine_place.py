@@ -191,7 +191,21 @@ def test_no_output_replaces_what_the_scene_is_read_from(
 ) -> None:
     tile = make_raster(name="tile.tif")
     scene = write_mosaic([tile], tmp_path / "scene.vrt")
-    with pytest.raises(InputError, match=r"the scene is read from .*tile\.tif; write to another file"):
-        predict_scene(scene, oracle(), mask=tile, overwrite=True)
-    assert read(tile).size
+    of_scenes = write_mosaic([scene], tmp_path / "of_scenes.vrt")
+    before = read(tile)
+    for whole in (scene, of_scenes):
+        with pytest.raises(InputError, match=r"the run reads .*tile\.tif; write to another file"):
+            predict_scene(whole, oracle(), mask=tile, overwrite=True)
+    np.testing.assert_array_equal(read(tile), before)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_no_output_replaces_the_area_of_interest(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    scene, area = make_raster(), tmp_path / "area.gpkg"
+    with rasterio.open(scene) as raster:
+        geopandas.GeoDataFrame({"mine": [1]}, geometry=[shapely.box(*raster.bounds)], crs=raster.crs).to_file(area)
+    for named in (area, str(area)):
+        with pytest.raises(InputError, match=r"the run reads .*area\.gpkg; write to another file"):
+            predict_scene(scene, oracle(), area, aoi=named, overwrite=True)
+    assert list(geopandas.read_file(area)["mine"]) == [1]
     assert not list(tmp_path.glob(".*"))

@@ -1,6 +1,6 @@
 """What a run of many scenes does with workers that die, or that never come up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,17 +20,19 @@ class DiedError(Exception):
 
 
 class FakeCluster:
-    """A cluster whose first ``room`` workers come up; those of ``dying`` die over their first scene."""
+    """A cluster whose first ``room`` workers come up; those of ``dying`` die over their first scene.
+
+    Those of ``stillborn`` die as they load the model.
+    """
 
     worker_died = DiedError
+    first = Cluster.first
 
-    def __init__(self, size: int, room: int, dying: tuple[int, ...] = ()) -> None:
-        self.size, self.room, self._dying = size, room, dying
+    def __init__(self, size: int, room: int, dying: tuple[int, ...] = (), stillborn: Collection[int] = ()) -> None:
+        self.size, self.room, self._dying, self._stillborn = size, room, dying, stillborn
+        self._cpus = 1
         self.started = 0
         self.ran: list[tuple[int, str]] = []
-
-    def settle(self, device: str) -> None:
-        assert device == "cpu"
 
     def lacking(self, there: int) -> int:
         return Cluster.lacking(self, there)  # type: ignore[arg-type]
@@ -51,8 +53,12 @@ class FakeCluster:
 
             return SimpleNamespace(remote=remote)
 
-        model = SimpleNamespace(sha256="0" * 64, name="oracle", device="cpu")
-        return SimpleNamespace(facts=method(lambda: model), run_scene=method(run_scene))
+        def facts() -> SimpleNamespace:
+            if number in self._stillborn:
+                raise DiedError(f"worker {number} died.\nIts stack.")
+            return SimpleNamespace(sha256="0" * 64, name="oracle", device="cpu")
+
+        return SimpleNamespace(facts=method(facts), run_scene=method(run_scene))
 
     def get(self, reference: Any) -> Any:
         return reference.get()
@@ -103,6 +109,28 @@ def test_a_replacement_that_comes_up_gets_work(tmp_path: Path, monkeypatch: pyte
 def test_a_cluster_that_has_lost_every_worker_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError, match="all workers of the cluster died, and it has had no room for others for 60 s"):
         run(FakeCluster(1, room=1, dying=(1,)), tmp_path, monkeypatch)
+
+
+def test_machines_on_which_no_worker_comes_up_cost_no_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hasty(FakeCluster):
+        """The last one started is heard first."""
+
+        def wait(self, references: list[Any], timeout_s: float | None = None) -> Any:
+            return super().wait(sorted(references, key=lambda reference: -reference.worker), timeout_s)
+
+    cluster = Hasty(3, room=100, stillborn=range(2, 100))
+    assert [entry["status"] for entry in run(cluster, tmp_path, monkeypatch)] == ["done"] * 6
+    assert {worker for worker, _ in cluster.ran} == {1}
+    assert cluster.started == 6  # the first, one more than there was room for, and two in the place of dead ones
+
+
+@pytest.mark.parametrize("stillborn", [range(1, 100), range(2, 100)])
+def test_where_no_worker_comes_up_the_run_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stillborn: range
+) -> None:
+    cluster = FakeCluster(1, room=100, dying=(1,), stillborn=stillborn)
+    with pytest.raises(RunError, match=r"die as they load the model: worker \d died\. Is there memory"):
+        run(cluster, tmp_path, monkeypatch)
 
 
 def test_relative_paths_begin_where_the_run_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,13 +89,14 @@ class FakeCluster:
     """Workers in this process that die over the batches for which ``dies`` says so."""
 
     worker_died = DiedError
+    first = Cluster.first
 
-    def __init__(self, size: int, dies: Callable[[int], bool], room: int = 100) -> None:
-        self.size, self.room, self._dies = size, room, dies
-        self.started = 0
-
-    def settle(self, device: str) -> None:
-        assert device == "cpu"
+    def __init__(
+        self, size: int, dies: Callable[[int], bool], room: int = 100, stillborn: Collection[int] = ()
+    ) -> None:
+        self.size, self.room, self._dies, self._stillborn = size, room, dies, stillborn
+        self.started, self._cpus = 0, 1
+        self.asked: list[int] = []
 
     def lacking(self, there: int) -> int:
         return Cluster.lacking(self, there)  # type: ignore[arg-type]
@@ -105,12 +106,15 @@ class FakeCluster:
         number = self.started
 
         def predict(images: np.ndarray) -> np.ndarray:
+            self.asked.append(number)
             if self._dies(number):
                 raise DiedError(f"worker {number} died.\nIts stack.")
             return images[:, :1]
 
         def facts() -> ModelFacts:
             assert number <= self.room, "this worker never comes up; asking it would wait for ever"
+            if number in self._stillborn:
+                raise DiedError(f"worker {number} died.\nIts stack.")
             return ModelFacts(CONTRACT, "oracle", "", "cpu", False)
 
         def method(function: Callable[..., Any]) -> SimpleNamespace:
@@ -136,16 +140,29 @@ def test_a_batch_is_given_to_another_worker() -> None:
     assert cluster.started == 4  # one more than there was room for, and one in the place of the dead
 
 
-def test_machines_that_join_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machines_that_join_are_used() -> None:
     cluster = FakeCluster(1, dies=lambda number: False, room=1)
     model = RayModel(cluster)  # type: ignore[arg-type]
-    asked: list[int] = []
-    monkeypatch.setattr(cluster, "get", lambda reference: (asked.append(reference.worker), reference.get())[1])
     model(IMAGES)
     cluster.size = cluster.room = 4
     for _ in range(20):
         model(IMAGES)
-    assert set(asked) == {1, 2, 3, 4}
+    assert set(cluster.asked) == {1, 2, 3, 4}
+
+
+def test_machines_on_which_no_worker_comes_up_cost_no_batch() -> None:
+    cluster = FakeCluster(3, dies=lambda number: number > 1, stillborn=range(2, 100))
+    model = RayModel(cluster)  # type: ignore[arg-type]
+    for _ in range(20):
+        assert model(IMAGES).shape == (1, 1, 64, 64)
+    assert cluster.started == 6  # the first, one more than there was room for, and two in the place of dead ones
+
+
+@pytest.mark.parametrize("stillborn", [range(1, 100), range(2, 100)])
+def test_where_no_worker_comes_up_the_run_ends(stillborn: range) -> None:
+    cluster = FakeCluster(1, dies=lambda number: True, stillborn=stillborn)
+    with pytest.raises(RunError, match=r"die as they load the model: worker \d died\. Is there memory"):
+        RayModel(cluster)(IMAGES)  # type: ignore[arg-type]
 
 
 def test_a_batch_over_which_every_worker_dies_ends_the_run() -> None:
@@ -161,16 +178,14 @@ def test_a_cluster_without_room_for_another_worker_ends_the_run(monkeypatch: pyt
         model(IMAGES)
 
 
-def test_a_worker_that_comes_up_late_gets_work_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_comes_up_late_gets_work_as_well() -> None:
     cluster = FakeCluster(2, dies=lambda number: number == 1, room=2)
     model = RayModel(cluster)  # type: ignore[arg-type]
-    asked: list[int] = []
-    monkeypatch.setattr(cluster, "get", lambda reference: (asked.append(reference.worker), reference.get())[1])
     for _ in range(6):
         model(IMAGES)
-    assert asked[0] == 1
-    assert set(asked[1:]) == {2}
+    assert cluster.asked[0] == 1
+    assert set(cluster.asked[1:]) == {2}
     cluster.room = 3
     for _ in range(6):
         model(IMAGES)
-    assert sorted(asked[-6:]) == [2, 2, 2, 2, 3, 3]
+    assert sorted(cluster.asked[-6:]) == [2, 2, 2, 2, 3, 3]

@@ -140,6 +140,8 @@ def test_an_adapter_alone_names_its_trunk(tmp_path: Path) -> None:
     other = save_checkpoint(
         build_model("weft-tiny", train_trunk=False), tmp_path / "other.safetensors", adapter_only=False
     )
+    with pytest.raises(CheckpointError, match=r"whole\.safetensors holds its own trunk and needs no other; leave out"):
+        load_checkpoint(whole, trunk=other)
     with pytest.raises(CheckpointError, match="holds the adapter only"):
         load_checkpoint(adapter)
     with pytest.raises(CheckpointError, match="is not the trunk"):

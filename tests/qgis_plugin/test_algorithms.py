@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from qgis.core import (
@@ -11,6 +12,7 @@ from qgis.core import (
     QgsGeometry,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingOutputLayerDefinition,
     QgsProject,
@@ -175,3 +177,18 @@ def test_the_toolbox_keeps_no_line_of_every_window(qgis_app):
     assert feedback.progress() == 100
     assert said[-1] == "5000 of 5000 windows"
     assert len(said) == 101
+
+
+@pytest.mark.parametrize("selected", [False, True])
+def test_the_area_is_not_replaced(run_algorithm, scene, sample, tmp_path, selected):
+    file = tmp_path / "area.gpkg"
+    shutil.copy(sample / "truth.gpkg", file)
+    area = QgsVectorLayer(str(file), "mine", "ogr")
+    QgsProject.instance().addMapLayer(area)
+    count = area.featureCount()
+    area.selectByIds([next(area.getFeatures()).id()])
+    given = QgsProcessingFeatureSourceDefinition(area.id(), selected)
+    with pytest.raises(QgsProcessingException, match="holds the layer mine, which is read"):
+        run_algorithm("predict", INPUT=scene, AREA=given, OUTPUT=str(file))
+    assert QgsVectorLayer(str(file), "mine", "ogr").featureCount() == count
+    QgsProject.instance().removeMapLayer(area)

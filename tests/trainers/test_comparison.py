@@ -68,6 +68,27 @@ def test_a_table_goes_on_where_it_stopped(values: Callable[..., dict[str, Any]],
         compare(longer, "experts", tmp_path)
 
 
+def test_a_table_is_removed_only_when_data_and_model_are_there(
+    values: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    for changed in ({"model": {"backbone": "swin"}}, {"data": {"data_root": str(tmp_path / "none")}}):
+        config = build_config(values(**changed))
+        with pytest.raises(InputError):  # in its first row, of which a folder is left
+            compare(config, "experts", tmp_path / "table")
+        (tmp_path / "table" / "1_of_7").mkdir(exist_ok=True)
+        with pytest.raises(InputError):
+            compare(config, "experts", tmp_path / "table", overwrite=True)
+        assert (tmp_path / "table" / "1_of_7").exists()
+
+    def stop(*event: Any) -> None:
+        if event[:3] == ("start", "experts", 0):
+            raise InterruptedRunError
+
+    with pytest.raises(InterruptedRunError):
+        compare(build_config(values()), "experts", tmp_path / "table", stop, overwrite=True)
+    assert not (tmp_path / "table" / "1_of_7").exists()
+
+
 Long = tuple[TrainConfig, Callable[[type[BaseException]], Callable[..., None]]]
 
 

@@ -63,6 +63,8 @@ def test_yaml_holds_every_field_and_reads_back_the_same(tmp_path: Path) -> None:
         (ORSI | {"model": {"strategy": "full", "experts": 3}}, "this model has no experts"),
         (ORSI | {"model": {"ablate": ["twe"], "experts": 3}}, "this model has no experts"),
         (OWN | {"data": OWN["data"] | {"limit": 3}}, "data.limit counts pictures of a benchmark"),
+        (OWN | {"data": OWN["data"] | {"overfit": 3}}, "data.overfit counts pictures of a benchmark"),
+        (ORSI | {"run": {"ema": 1.0}}, "run.ema 1 would keep the values that the run starts from"),
         (ORSI | {"data": ORSI["data"] | {"class_field": "use"}}, "data.class_field is for images of your own"),
         (ORSI | {"data": ORSI["data"] | {"gsd_m": 0.3}}, "data.gsd_m is for images of your own"),
         (ORSI | {"model": {"ablate": ["moe"]}}, "moe is no part of WEFT"),

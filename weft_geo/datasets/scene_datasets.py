@@ -58,7 +58,7 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
         self.scenes = self.list_files(paths)
         self._bands: dict[str, tuple[int, ...]] = {}
         self._normalizers: dict[str, Normalizer] = {}
-        self._samples: list[tuple[NDArray[np.float32], int]] = []
+        self._moments: list[tuple[NDArray[np.float64], NDArray[np.float64], int]] = []
         self._pixels_m: dict[str, float] = {}
         crs = res = None
         for path in self.scenes:
@@ -83,7 +83,9 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
                 values, valid = self._look(raster, path)
                 own_range = ModelContract(bands=BANDS, scale=SCENE_SCALE)
                 self._normalizers[path] = measure_normalizer(raster, chosen, own_range, (values, valid))
-                self._samples.append((self._normalizers[path](values, valid)[:, valid], info.height * info.width))
+                seen = self._normalizers[path](values, valid)[:, valid]
+                mean, square = seen.mean(axis=1, dtype=np.float64), np.square(seen, dtype=np.float64).mean(axis=1)
+                self._moments.append((mean, square, info.height * info.width))
         super().__init__(self.scenes, crs=crs, res=res)
         if len(self.index) < len(self.scenes):
             lost = sorted(set(self.scenes) - set(self.index.filepath))
@@ -115,10 +117,8 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per band on 0…255, of one decimated look at every raster, by area."""
-        weights = np.array([size for _, size in self._samples], float)
-        weights /= weights.sum()
-        means = np.array([values.mean(axis=1, dtype=np.float64) for values, _ in self._samples])
-        squares = np.array([np.square(values, dtype=np.float64).mean(axis=1) for values, _ in self._samples])
+        means, squares, pixels = (np.array(some, float) for some in zip(*self._moments, strict=True))
+        weights = pixels / pixels.sum()
         mean = weights @ means
         std = np.sqrt(np.maximum(weights @ squares - mean**2, 1e-6))
         # A band without contrast has nothing to be divided by.

@@ -9,7 +9,7 @@ import math
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,8 +56,13 @@ class Raster:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that it is read from: its own first, then those beside it, or the tiles of a VRT."""
-        return tuple(self._dataset.files)
+        """The files that it is read from: its own first, then those beside it, or the tiles of a VRT, and theirs."""
+        found = list(self._dataset.files)
+        for file in found:  # grows meanwhile: GDAL does not look into VRTs of VRTs
+            if file != found[0] and file.lower().endswith(".vrt"):
+                with suppress(RasterioIOError), rasterio.open(file) as tile:
+                    found += [other for other in tile.files if other not in found]
+        return tuple(found)
 
     def read(self, bands: tuple[int, ...], top: int, left: int, height: int, width: int) -> NDArray[Any]:
         """Reads a rectangle as it is stored.

@@ -48,8 +48,14 @@ def is_remote(path: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _has_remote_sources(vrt: str, written_ns: int) -> bool:
-    text = Path(vrt).read_text(encoding="utf-8", errors="replace")
-    return any(name in text for name in (*REMOTE, ">http"))
+    found = [Path(vrt)]
+    for one in found:  # grows meanwhile: the sources of a VRT may be VRTs
+        text = one.read_text(encoding="utf-8", errors="replace")
+        if any(name in text for name in (*REMOTE, ">http")):
+            return True
+        inside = (one.parent / name for name in re.findall(r">([^<>]+\.vrt)<", text, re.IGNORECASE))
+        found += [other for other in inside if other.is_file() and other not in found]
+    return False
 
 
 REFUSALS = {

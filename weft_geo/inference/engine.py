@@ -160,7 +160,7 @@ def predict_scene(
             wanted=(objects is not None, mask is not None, probability is not None),
         ) as job,
     ):
-        outputs.refuse_to_replace(job.files)
+        outputs.refuse_to_replace([*job.files, *([str(aoi)] if isinstance(aoi, (str, Path)) else [])])
         outputs.clear_away()
         journal = Journal(outputs.paths[0], _identity(str(scene), predictor, job), resume)
         total = job.windows
@@ -248,11 +248,12 @@ def _provenance(
     aoi: str | Path | Box | None,
     tta: str,
 ) -> dict[str, Any]:
-    sha256, *ways = predictor.sha256.split("+")
+    sha256 = predictor.sha256.removesuffix(f"+{tta}")
+    precision = next((half for half in ("bf16", "fp16") if sha256.endswith(f"+{half}")), None)
     return {
         "software": f"weft-geo {__version__}",
         "model": predictor.name,
-        "model_sha256": sha256,
+        "model_sha256": sha256.removesuffix(f"+{precision}"),
         "scene": scene,
         **({"tiles": list(job.files[1:])} if job.is_mosaic else {}),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -263,7 +264,7 @@ def _provenance(
             "pixel_m": [round(side, 6) for side in job.pixel],
             "aoi": None if aoi is None else str(aoi),
             "tta": tta,
-            "precision": "".join(way for way in ways if way != tta) or None,
+            "precision": precision,
             **asdict(options),
         },
         "warnings": list(job.warnings),

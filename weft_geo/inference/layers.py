@@ -73,7 +73,7 @@ class Outputs:
         return cls(paths.get("objects"), paths.get("mask"), paths.get("probability"))
 
     def refuse_to_replace(self, sources: Sequence[str]) -> None:
-        """Makes sure that no output takes the place of a file that the scene is read from, whatever its name there.
+        """Makes sure that no output takes the place of a file that the run reads, whatever its name there.
 
         Raises:
             InputError: One would.
@@ -81,7 +81,7 @@ class Outputs:
         there = [Path(source) for source in sources if Path(source).exists()]
         for path in self.paths:
             if path.exists() and any(path.samefile(source) for source in there):
-                raise InputError(f"the scene is read from {path}; write to another file")
+                raise InputError(f"the run reads {path}; write to another file")
 
     @property
     def paths(self) -> list[Path]:

@@ -113,10 +113,21 @@ class Cluster:
         """Workers for which the cluster's machines are enough, as many as there are now."""
         return int(self._ray.cluster_resources().get(self._kind, 0)) // self._share
 
-    def settle(self, device: str) -> None:
-        """Lets workers to come take no GPU if the first one's model runs on the CPU after all."""
-        if device == "cpu":
+    def first(self) -> tuple[Any, ModelFacts]:
+        """The first worker, and what its model is.
+
+        Raises:
+            RunError: It died as it loaded the model.
+            WeftGeoError: It could not load the model.
+        """
+        worker = self.start()
+        try:
+            facts: ModelFacts = self.get(worker.facts.remote())
+        except self.worker_died as error:
+            raise died_early(error) from error
+        if facts.device == "cpu":  # then workers to come take no GPU
             self._kind, self._share = "CPU", self._cpus
+        return worker, facts
 
     def lacking(self, there: int) -> int:
         """How many to start beside ``there`` workers: as many as there is room for, and one more.
@@ -159,6 +170,12 @@ def no_room(waited_s: float) -> RunError:
     return RunError(
         f"all workers of the cluster died, and it has had no room for others for {waited_s} s; see ray status"
     )
+
+
+def died_early(error: Exception) -> RunError:
+    """What is said where workers die as they load the model, and none is left."""
+    said = str(error).splitlines()[0]
+    return RunError(f"the workers of the cluster die as they load the model: {said} Is there memory enough for it?")
 
 
 @contextmanager

@@ -13,7 +13,15 @@ from typing import Any
 
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.ledger import Entry, Ledger, SceneTask, choose_missing, describe_run
-from weft_geo.inference.ray_cluster import MOST_ATTEMPTS, PATIENCE_S, Cluster, arrivals, join_cluster, no_room
+from weft_geo.inference.ray_cluster import (
+    MOST_ATTEMPTS,
+    PATIENCE_S,
+    Cluster,
+    arrivals,
+    died_early,
+    join_cluster,
+    no_room,
+)
 from weft_geo.inference.run import Progress
 
 
@@ -48,15 +56,13 @@ def _run(
     overwrite: bool,
     progress: Progress | None,
 ) -> Generator[Entry]:
-    first = cluster.start()
-    model = cluster.get(first.facts.remote())
-    cluster.settle(model.device)
+    first, model = cluster.first()
     name = model.sha256 or model.name
     waiting = deque((task, 1) for task in choose_missing(tasks, book, name, options, overwrite))
     idle = [first]
     starting = arrivals(cluster.start() for _ in range(min(cluster.lacking(1), len(waiting) - 1)))
     under_way: dict[Any, tuple[Any, SceneTask, int]] = {}
-    done, total = 0, len(waiting)
+    done, total, died_in_a_row = 0, len(waiting), 0
     tell = progress or (lambda *_: None)
     tell("start", "scenes", 0, total, f"{total} scenes")
     while waiting or under_way:
@@ -68,7 +74,18 @@ def _run(
         if ready is None:
             raise no_room(PATIENCE_S)
         if ready in starting:
-            idle.append(starting.pop(ready))
+            worker = starting.pop(ready)
+            try:
+                cluster.get(ready)
+            except cluster.worker_died as error:  # as it loaded the model: no scene is to blame
+                died_in_a_row += 1
+                if died_in_a_row < MOST_ATTEMPTS:
+                    starting |= arrivals([cluster.start()])
+                elif not (idle or starting or under_way):
+                    raise died_early(error) from error
+                continue
+            died_in_a_row = 0
+            idle.append(worker)
             if not starting:  # this was the one more: a machine has joined
                 lacking = min(cluster.lacking(len(idle) + len(under_way)), len(waiting) - len(idle))
                 starting = arrivals(cluster.start() for _ in range(lacking))

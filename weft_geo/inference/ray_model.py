@@ -21,8 +21,8 @@ from weft_geo.inference.ray_cluster import (
     MOST_ATTEMPTS,
     PATIENCE_S,
     Cluster,
-    ModelFacts,
     arrivals,
+    died_early,
     join_cluster,
     no_room,
 )
@@ -47,10 +47,9 @@ class RayModel:
         self._cluster = cluster
         self._lock = threading.Lock()
         self._room: SimpleQueue[Any] = SimpleQueue()
-        first = cluster.start()
+        first, facts = cluster.first()
         self._workers = [first]
-        facts: ModelFacts = cluster.get(first.facts.remote())
-        cluster.settle(facts.device)
+        self._died_in_a_row = 0
         self._starting = arrivals(cluster.start() for _ in range(cluster.lacking(1)))
         self.contract, self.name, self.sha256 = facts.contract, facts.name, facts.sha256
         self.device, self.fixed_size = facts.device, facts.fixed_size
@@ -109,9 +108,22 @@ class RayModel:
                 self._starting |= arrivals([self._cluster.start()])
 
     def _admit(self) -> None:
-        """Gives work to those that are there by now; one that could not load the model says so when it has some."""
+        """Gives work to those that are there by now."""
         with self._lock:
-            there = [self._starting.pop(said) for said in self._cluster.ready(list(self._starting))]
+            there: list[Any] = []
+            for said in self._cluster.ready(list(self._starting)):
+                worker = self._starting.pop(said)
+                try:
+                    self._cluster.get(said)
+                except self._cluster.worker_died as error:  # as it loaded the model: no batch is to blame
+                    self._died_in_a_row += 1
+                    if self._died_in_a_row < MOST_ATTEMPTS:
+                        self._starting |= arrivals([self._cluster.start()])
+                    elif not (self._workers or self._starting or there):
+                        raise died_early(error) from error
+                else:
+                    self._died_in_a_row = 0
+                    there.append(worker)
             self._workers += there
             self._offer(there)
             if there and not self._starting:  # among them was the one more: a machine has joined

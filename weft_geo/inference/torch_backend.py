@@ -19,6 +19,7 @@ from weft_geo.inference.processors import threads_asked_for
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 from weft_geo.inference.torch_windows import mean_over, normalize, portable, to_levels
 from weft_geo.models import load_checkpoint
+from weft_geo.models.devices import choose_device
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -46,10 +47,7 @@ class TorchPredictor:
     fixed_size = False
 
     def __init__(self, path: Path, device: str = "auto", precision: str = "auto", threads: int | None = None) -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device != "cpu":
-            _check_gpu(device)
+        device = choose_device(device)
         if precision == "fp16" and device == "cpu":
             raise InputError("precision fp16 needs a GPU; give fp32 or bf16")
         if count := threads_asked_for(threads):
@@ -133,15 +131,6 @@ class TorchPredictor:
             given = images.contiguous(memory_format=self._layout)
             probabilities: Tensor = self._model.probabilities(given)[:, -len(self.contract.classes) :]
             return probabilities.float()
-
-
-def _check_gpu(device: str) -> None:
-    if not torch.cuda.is_available():
-        raise InputError(f"device {device} was asked for, but torch finds no GPU; give --device cpu")
-    index = torch.device(device).index or 0
-    if index >= torch.cuda.device_count():
-        last = torch.cuda.device_count() - 1
-        raise InputError(f"device {device} was asked for, but the last one that torch finds is cuda:{last}")
 
 
 def _has_bf16(device: str) -> bool:

@@ -17,6 +17,7 @@ from weft_geo.metrics.folders import Evaluation, Progress, Scored, StartTask, sc
 from weft_geo.metrics.multiscale import RESEARCH, TestPasses, object_probability
 from weft_geo.metrics.saliency import Normalization, summarize
 from weft_geo.models import Segmenter
+from weft_geo.models.devices import choose_device
 
 
 def evaluate_model(
@@ -50,10 +51,7 @@ def evaluate_model(
     """
     if model.config.in_channels != 3:
         raise InputError(f"the model takes {model.config.in_channels} bands, but {data.benchmark.title} has 3")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device != "cpu" and not torch.cuda.is_available():
-        raise InputError(f"device {device} was asked for, but torch finds no GPU; give --device cpu")
+    device = choose_device(device)
     known = own_statistics and data.split in data.benchmark.statistics
     mean, std = (data.mean, data.std) if known else (model.contract.means, model.contract.stds)
     model = model.to(device).eval()

@@ -81,13 +81,15 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Segmen
             whole checkpoint.
 
     Raises:
-        CheckpointError: the file is no checkpoint, or the trunk is missing or another one than the adapter was
-            trained on.
+        CheckpointError: the file is no checkpoint, or the trunk is missing, another one than the adapter was trained
+            on, or one too many.
     """
     path = in_run(Path(path))
     state, header = _read(path)
     model = assemble(WeftConfig(**json.loads(header["config"])), ModelContract.from_json(header["contract"]))
     expected = header["trunk_sha256"]
+    if trunk is not None and not expected:
+        raise CheckpointError(f"{path} holds its own trunk and needs no other; leave out {trunk}")
     if expected:
         if trunk is None:
             raise CheckpointError(

@@ -13,7 +13,8 @@ from weft_geo.geo.whole_files import written_whole
 from weft_geo.trainers.callbacks import Progress
 from weft_geo.trainers.config import ABLATIONS, ModelConfig, TrainConfig
 from weft_geo.trainers.row import train_apart
-from weft_geo.trainers.run_folder import REPORT
+from weft_geo.trainers.run_folder import REPORT, remove, require_removable
+from weft_geo.trainers.start import open_data, start_model
 from weft_geo.trainers.train import TrainReport, check_values
 
 LABELS = {"twe": "TWE", "esto": "ESTO", "see": "SEE"}
@@ -90,7 +91,9 @@ def variants(table: str, model: ModelConfig) -> dict[str, ModelConfig]:
     raise UnknownNameError("table", table, ["ablation", "experts", "strategies"])
 
 
-def compare(config: TrainConfig, table: str, output: str | Path, progress: Progress | None = None) -> Table:
+def compare(
+    config: TrainConfig, table: str, output: str | Path, progress: Progress | None = None, *, overwrite: bool = False
+) -> Table:
     """Train every row of a table and write table.md and table.json.
 
     Each row runs in a process of its own, so that its peak memory is its own, and is written when it is done. A table
@@ -101,6 +104,7 @@ def compare(config: TrainConfig, table: str, output: str | Path, progress: Progr
         table: "ablation", "experts" or "strategies".
         output: a folder; each row has one in it.
         progress: hears `(event, stage, done, total, message)`: a step a row, and in between how the row gets on.
+        overwrite: begin anew, and remove the table that is in the folder once data and model are there.
 
     Raises:
         InputError: as for `train`.
@@ -108,9 +112,14 @@ def compare(config: TrainConfig, table: str, output: str | Path, progress: Progr
     """
     folder, hear = Path(output), progress or (lambda *_: None)
     wanted = variants(table, config.model)
+    if overwrite:
+        require_removable(folder)
+        start_model(config, open_data(config, progress=hear))  # what would stop the first row stops here
+        remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
     hear("start", table, 0, len(wanted), "")
     rows: list[Row] = []
+    _write(Table(table, rows), folder)  # tells that this folder is a table's
     for name, model in wanted.items():
         one, place = replace(config, model=model), folder / _folder_name(name)
         report = _finished(one, place) or train_apart(one, place, _of_row(hear, f"{table}: {name}"))

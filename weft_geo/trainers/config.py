@@ -175,8 +175,11 @@ class TrainConfig:
             raise InputError(f"only the strategy weft has parts to leave out, not {self.model.strategy}")
         if self.model.experts is not None and not self.model.has_experts:
             raise InputError("this model has no experts, so their number says nothing; leave out --experts")
-        if data.images and data.limit is not None:
-            raise InputError("data.limit counts pictures of a benchmark; of your own images give fewer")
+        for name in ("limit", "overfit"):
+            if data.images and getattr(data, name) is not None:
+                raise InputError(f"data.{name} counts pictures of a benchmark; of your own images give fewer")
+        if run.ema == 1:
+            raise InputError("run.ema 1 would keep the values that the run starts from; give less, or 0 for no average")
         if run.precision in ("bf16-true", "16-true", "bf16", "16"):
             raise InputError(
                 f"precision {run.precision} would keep the weights themselves in half; give bf16-mixed or 16-mixed"

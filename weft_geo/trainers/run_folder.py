@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from weft_geo.errors import OutputExistsError
+from weft_geo.geo.whole_files import place_of
 
 CONFIG, REPORT, LAST, BEST, RATES = "config.yaml", "report.json", "last.ckpt", "best.ckpt", "learning_rate.png"
 TABLE = ("table.json", "table.md")
@@ -23,9 +24,9 @@ def require_removable(folder: Path) -> None:
     """
     if not folder.is_dir():
         return
-    others = _others(folder)
+    others = find_others(folder)
     if others and any((folder / name).is_file() for name in TABLE):
-        others = [path for path in others if path.name not in TABLE and not (path.is_dir() and not _others(path))]
+        others = [path for path in others if path.name not in TABLE and not (path.is_dir() and not find_others(path))]
     if others and len(others) == len(list(folder.iterdir())):
         raise OutputExistsError(f"{folder} holds no run, so it is not removed; give another folder")
     if others:
@@ -43,13 +44,20 @@ def remove(folder: Path) -> None:
     """
     require_removable(folder)
     if folder.is_dir():
-        shutil.rmtree(folder)
+        place = place_of(folder)
+        shutil.rmtree(place)
+        if place != folder:  # a link leads to a folder
+            place.mkdir()
 
 
-def _others(folder: Path) -> list[Path]:
-    """What is no part of a run; files that a killed one was writing are."""
+def find_others(folder: Path) -> list[Path]:
+    """What is no part of a run; files that a killed one was writing are, and the curve of the search for a rate.
+
+    Where there is no configuration there is no run: train.csv, val.csv and pictures may be anybody's data.
+    """
+    known = _OF_A_RUN if (folder / CONFIG).is_file() else {RATES}
     return sorted(
         path
         for path in folder.iterdir()
-        if path.name not in _OF_A_RUN and not (path.name.startswith(".") and path.suffix in (".part", ".ckpt"))
+        if path.name not in known and not (path.name.startswith(".") and path.suffix in (".part", ".ckpt"))
     )

@@ -34,7 +34,7 @@ from weft_geo.trainers.callbacks import (
 )
 from weft_geo.trainers.config import TrainConfig, build_config, read_values
 from weft_geo.trainers.meter import Meter
-from weft_geo.trainers.run_folder import BEST, CONFIG, LAST, RATES, REPORT, remove, require_removable
+from weft_geo.trainers.run_folder import BEST, CONFIG, LAST, REPORT, find_others, remove, require_removable
 from weft_geo.trainers.start import open_data, start_model
 from weft_geo.trainers.task import SegmentationTask
 from weft_geo.trainers.whole_checkpoints import WholeCheckpoints
@@ -247,8 +247,7 @@ def check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
         InputError: it was made with other values.
     """
     if not (folder / CONFIG).exists():
-        left = (f".{CONFIG}.part", RATES)  # by a run that was killed as it began, and by the search for a rate
-        if folder.is_dir() and any(path.name not in left for path in folder.iterdir()):
+        if folder.is_dir() and find_others(folder):
             raise OutputExistsError(f"{folder} is not empty and holds no run; give another folder")
         return
     if not resume:
