@@ -52,7 +52,7 @@ else
 	$(MAKE) --no-print-directory qgis-env
 	$(MAKE) --no-print-directory test-qgis
 endif
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Old packages warn of what newer ones changed under them, so here a warning is no error.
 test-lowest:
@@ -60,7 +60,7 @@ test-lowest:
 	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
 		-e ".[train,metrics,ray,dev]"
-	$(VENV)-lowest/bin/python -m pytest --override-ini filterwarnings=default
+	$(VENV)-lowest/bin/python -m pytest -n 2 --dist worksteal --override-ini filterwarnings=default
 
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .

@@ -75,7 +75,7 @@ class Runs(QObject):
         panel.save_settings(QgsProject.instance())
         output = output or Path(QgsProcessingUtils.generateTempFilename("objects.gpkg"))
         parameters = {
-            "INPUT": scene,
+            "INPUT": scene.id(),  # the layer itself may be gone before the task ends, with its project: a crash
             **area,
             "MODEL": panel.model.currentData(),
             "BANDS": panel.bands.text().strip(),
@@ -106,7 +106,7 @@ class Runs(QObject):
                 return
             output = output if answer == button.Yes else None
         output = output or new_run(places.learnt_models(), scene.name())
-        parameters = {"INPUT": scene, "LABELS": labels, "STEPS": panel.steps.value(), "OUTPUT": str(output)}
+        parameters = {"INPUT": scene.id(), "LABELS": labels.id(), "STEPS": panel.steps.value(), "OUTPUT": str(output)}
         panel.curve.clear()
         self._start("train", parameters, f"Learning from {labels.name()}", scene, output, self._add_model)
 

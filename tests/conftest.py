@@ -107,14 +107,26 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
-    """A thread that outlives the tests would keep this process forever: it is named, and the run fails."""
+def name_lasting_threads() -> str:
+    """The threads that keep this process from ending, ten seconds given."""
     left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
     for thread in left:
         thread.join(timeout=10)
-    if names := ", ".join(thread.name for thread in left if thread.is_alive()):
-        print(f"threads that outlive the tests: {names}", flush=True)
+    return ", ".join(thread.name for thread in left if thread.is_alive())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads_end_with_the_tests() -> Iterator[None]:
+    """A fixture rather than a hook, for what a hook says in a worker of xdist is not heard."""
+    yield
+    names = name_lasting_threads()
+    assert not names, f"threads that outlive the tests: {names}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """A thread that outlives the tests has been named, and would keep this process forever."""
+    if name_lasting_threads():
         os._exit(1)
 
 

@@ -165,6 +165,15 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         parameter.setFlags(parameter.flags() | ADVANCED)
         self.addParameter(parameter)
 
+    def note_files(self, parameters: dict, context: QgsProcessingContext) -> None:
+        """Remember which files the scene and the area are in. For `prepareAlgorithm`: later, they may be gone."""
+        area = parameters.get("AREA")
+        if isinstance(area, QgsProcessingFeatureSourceDefinition):  # the toolbox's own way, selection or not
+            area = area.source
+        scene = self.parameterAsRasterLayer(parameters, "INPUT", context)
+        layers = (scene, self.parameterAsVectorLayer({"AREA": area}, "AREA", context))
+        self._read = {file_of(layer): layer.name() for layer in layers if layer is not None}
+
     def output(self, parameters: dict, context: QgsProcessingContext) -> str:
         """The path of the objects, letter for letter as QGIS gave it.
 
@@ -172,13 +181,8 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
             QgsProcessingException: The scene or the area is in that file, and would be replaced.
         """
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
-        scene, area = self.parameterAsRasterLayer(parameters, "INPUT", context), parameters.get("AREA")
-        if isinstance(area, QgsProcessingFeatureSourceDefinition):  # the toolbox's own way, selection or not
-            area = area.source
-        for layer in (scene, self.parameterAsVectorLayer({"AREA": area}, "AREA", context)):
-            if layer is not None and file_of(layer) == Path(output):
-                said = f"{output} holds the layer {layer.name()}, which is read: choose another file."
-                raise QgsProcessingException(said)
+        if name := self._read.get(Path(output)):
+            raise QgsProcessingException(f"{output} holds the layer {name}, which is read: choose another file.")
         return output
 
     def add_objects_output(self) -> None:

@@ -64,6 +64,7 @@ class PredictAlgorithm(WeftGeoAlgorithm):
             to_layer = QgsCoordinateTransform(source.sourceCrs(), layer.crs(), context.transformContext())
             extent = to_layer.transformBoundingBox(source.sourceExtent())
         self._scene = self.scene(layer, extent, feedback)
+        self.note_files(parameters, context)
         return True
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
@@ -80,5 +81,5 @@ class PredictAlgorithm(WeftGeoAlgorithm):
             device=self.parameterAsString(parameters, "DEVICE", context),
             more=self.parameterAsString(parameters, "MORE", context),
         )
-        self.weft_geo(run, feedback, Path(output))
+        self.weft_geo(run, feedback, run.output)
         return self.objects_result(output, context)

@@ -32,6 +32,7 @@ class VectorizeAlgorithm(WeftGeoAlgorithm):
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""
         self._scene = self.scene(self.parameterAsRasterLayer(parameters, "INPUT", context), None, feedback)
+        self.note_files(parameters, context)
         return True
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
@@ -44,5 +45,5 @@ class VectorizeAlgorithm(WeftGeoAlgorithm):
             classes=self.parameterAsString(parameters, "CLASSES", context),
             crs=self._scene.crs,
         )
-        self.weft_geo(run, feedback, Path(output))
+        self.weft_geo(run, feedback, run.output)
         return self.objects_result(output, context)

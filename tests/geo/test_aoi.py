@@ -119,3 +119,18 @@ def test_polygons_inside_of_collections_count(info: RasterInfo, tmp_path: Path) 
 def test_a_box_has_finite_sides(info: RasterInfo, aoi: str) -> None:
     with pytest.raises(InputError, match="minx,miny,maxx,maxy"):
         read_aoi(aoi, info)
+
+
+@pytest.mark.parametrize("shape", [(-20.0, -30.0, 0.0, -5.0), (-20.0, 0.0, 0.0, 5.0)])  # an edge, a corner
+def test_what_touches_the_scene_from_outside_takes_no_pixels(
+    info: RasterInfo, tmp_path: Path, shape: tuple[float, ...]
+) -> None:
+    left, top = info.transform.c, info.transform.f
+    inside = shapely.box(left + 10, top - 20, left + 20, top - 10)
+    outside = shapely.box(left + shape[0], top + shape[1], left + shape[2], top + shape[3])
+    areas = []
+    for shapes in ([inside], [inside, outside]):
+        geopandas.GeoDataFrame(geometry=shapes, crs=info.crs).to_file(tmp_path / "a.gpkg")
+        areas.append(read_aoi(tmp_path / "a.gpkg", info))
+    assert (areas[0].top, areas[0].left) == (areas[1].top, areas[1].left)
+    np.testing.assert_array_equal(*(area.mask(0, area.height) for area in areas))

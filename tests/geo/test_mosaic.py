@@ -147,3 +147,31 @@ def test_a_damaged_tile_is_not_read_as_black(
         pytest.raises(RunError, match=r"both\.vrt cannot be read in rows 0 to 1023: right\.tif, band 1: IReadBlock"),
     ):
         raster.read((1,), 0, 0, 1024, 2048)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint64", "float64"])
+def test_tiles_may_have_any_type(make_raster: MakeRaster, tmp_path: Path, dtype: str) -> None:
+    tile = make_raster(np.arange(96).reshape(1, 1, 96).repeat(64, 1), dtype=dtype)
+    with open_raster(write_mosaic([tile], tmp_path / "m.vrt")) as mosaic, open_raster(tile) as raster:
+        assert mosaic.info.dtype == dtype
+        np.testing.assert_array_equal(mosaic.whole((1,))[0], raster.whole((1,))[0])
+
+
+def test_palette_tiles_remain_palette_tiles(make_raster: MakeRaster, tmp_path: Path) -> None:
+    tile = make_raster(7, bands=1, colors=(ColorInterp.palette,))
+    with rasterio.open(tile, "r+") as dataset:
+        dataset.write_colormap(1, {7: (255, 0, 0)})
+    with open_raster(write_mosaic([tile], tmp_path / "m.vrt")) as mosaic:
+        assert mosaic.info.colors == ("palette",)
+
+
+def test_a_nodata_value_of_one_tile_in_one_band_is_no_hole(make_raster: MakeRaster, tmp_path: Path) -> None:
+    values = np.full((3, 64, 96), 9)
+    values[0, 10:20] = 0  # as dark in one band as what is no image
+    values[:, 30:40] = 0
+    one = make_raster(values, name="1.tif", nodata=0)
+    two = make_raster(values, name="2.tif", transform=UTM @ Affine.translation(96, 0))
+    with open_raster(write_mosaic([one, two], tmp_path / "m.vrt")) as mosaic:
+        valid = mosaic.whole((1, 2, 3))[1]
+    assert valid[:, 96:].all()
+    np.testing.assert_array_equal(valid[:, :96].all(1), (values != 0).any(0)[:, 0])

@@ -8,6 +8,7 @@ import rasterio
 import rasterio.shutil
 from affine import Affine
 from rasterio.enums import ColorInterp
+from rasterio.env import hasenv
 from rasterio.windows import Window
 
 from weft_geo.errors import CrsError, RasterError, RunError
@@ -255,3 +256,45 @@ def test_a_band_asked_for_twice_is_the_same_twice(
     for _ in range(10):  # GDAL decodes in threads, and what they do in which order is chance
         with rasterio.Env(GDAL_NUM_THREADS="2"), open_raster(path) as raster:
             assert (raster.read(bands, 0, 0, 96, 320) == alone[:, :96]).all()
+
+
+def test_a_mask_without_overviews_holds_on_a_coarser_grid(make_raster: MakeRaster, tmp_path: Path) -> None:
+    inside = np.ones((512, 512), bool)
+    inside[128:256, 128:256] = False
+    scene = make_raster(np.full((3, 512, 512), 7), name="scene.tif")
+    with rasterio.open(scene, "r+") as dataset:
+        dataset.build_overviews([2, 4])
+    masked = make_raster(np.full((3, 512, 512), 7), name="masked.tif")
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(masked, "r+") as dataset:
+        dataset.write_mask(inside)
+    (tmp_path / "masked.tif.msk").rename(tmp_path / "scene.tif.msk")
+    with open_raster(scene) as raster, raster.resampled(Resampling(4, 4, "")) as coarse:
+        np.testing.assert_array_equal(coarse.valid(0, 0, 128, 128), inside[::4, ::4])
+
+
+def test_bands_of_several_types_cannot_be_read_together(make_raster: MakeRaster, tmp_path: Path) -> None:
+    band = (
+        '<VRTRasterBand dataType="{}" band="{}"><SimpleSource><SourceFilename>{}</SourceFilename>'
+        "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>"
+    )
+    kinds = [("Byte", "uint8"), ("UInt16", "uint16"), ("UInt16", "uint16")]
+    bands = [
+        band.format(kind, number, make_raster(7, bands=1, dtype=dtype, name=f"{dtype}.tif"))
+        for number, (kind, dtype) in enumerate(kinds, start=1)
+    ]
+    path = tmp_path / "mixed.vrt"
+    path.write_text(f'<VRTDataset rasterXSize="96" rasterYSize="64">{"".join(bands)}</VRTDataset>')
+    with open_raster(path) as raster:
+        raster.require_one_type((1, 1, 1))
+        for chosen in ((1, 2, 3), (2, 3, 3)):
+            with pytest.raises(RasterError, match="several types, band 2 uint16 and the first uint8; convert"):
+                raster.require_one_type(chosen)
+
+
+def test_a_scene_that_cannot_be_opened_leaves_no_settings_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what lies beside later scenes, their masks and world files, would not be seen."""
+    monkeypatch.setattr("weft_geo.geo.remote.WAITS", ())
+    for scene in ("http://127.0.0.1:9/none.tif", "none.tif"):
+        with pytest.raises(RasterError), open_raster(scene):
+            pass
+        assert not hasenv()

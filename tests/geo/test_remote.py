@@ -3,6 +3,7 @@
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
@@ -247,3 +248,84 @@ def test_what_lies_elsewhere_is_known_behind_vrts_of_vrts(tmp_path: Path) -> Non
     outer.write_text('<SourceFilename relativeToVRT="1">inside/tile.vrt</SourceFilename>')
     itself.write_text('<SourceFilename relativeToVRT="1">itself.vrt</SourceFilename>')
     assert [is_remote(str(vrt)) for vrt in (inner, outer, itself)] == [True, True, False]
+
+
+SIDE_BY_SIDE = """<VRTDataset rasterXSize="192" rasterYSize="64"><SRS>EPSG:32633</SRS>
+<GeoTransform>500000, 0.5, 0, 5000000, 0, -0.5</GeoTransform>
+<VRTRasterBand dataType="Byte" band="1">{sources}</VRTRasterBand></VRTDataset>"""
+SOURCE = """<SimpleSource><SourceFilename relativeToVRT="0">{name}</SourceFilename><SourceBand>1</SourceBand>
+<SourceProperties RasterXSize="96" RasterYSize="64" DataType="Byte" BlockXSize="96" BlockYSize="64"/>
+<SrcRect xOff="0" yOff="0" xSize="96" ySize="64"/><DstRect xOff="{left}" yOff="0" xSize="96" ySize="64"/>
+</SimpleSource>"""
+
+
+def side_by_side(path: Path, *names: str) -> Path:
+    sources = [SOURCE.format(name=name, left=96 * number) for number, name in enumerate(names)]
+    path.write_text(SIDE_BY_SIDE.format(sources="".join(sources)))
+    return path
+
+
+@pytest.mark.parametrize("code", ["404", "break"])
+@pytest.mark.parametrize("change", [None, 0.5])
+def test_a_far_tile_that_cannot_be_opened_is_not_black_the_second_time(
+    make_raster: MakeRaster, server: Server, tmp_path: Path, code: str, change: float | None
+) -> None:
+    names = [f"/vsicurl/{url(server, make_raster(7, name=f'{side}-{code}-{change}.tif'))}" for side in ("l", "r")]
+    vrt = side_by_side(tmp_path / "both.vrt", *names)
+    with ExitStack() as stack:
+        grid = stack.enter_context(open_raster(vrt))
+        if change is not None:
+            grid = stack.enter_context(grid.resampled(Resampling(change, change, "")))
+        if change is None:
+            grid.read((1,), 0, 0, 64, 96)  # of the left one; a warped block takes both
+        server.fails = lambda number: code
+        for _ in range(3):
+            with pytest.raises(RunError, match=r"both\.vrt cannot be read"):
+                grid.read((1,), 0, 0, grid.info.height, grid.info.width)
+
+
+def test_a_far_tile_that_is_not_there_is_said_at_once(
+    make_raster: MakeRaster, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "WAITS", (60.0,))
+    names = [f"/vsicurl/{url(server, path)}" for path in (make_raster(7, name="there.tif"), Path("missing.tif"))]
+    with (
+        open_raster(side_by_side(tmp_path / "both.vrt", *names)) as raster,
+        pytest.raises(RunError, match="Of what it is read from, the server has no such file"),
+    ):
+        raster.read((1,), 0, 0, 64, 192)
+
+
+def test_a_tile_that_another_vrt_lacked_is_not_black(make_raster: MakeRaster, tmp_path: Path) -> None:
+    there = make_raster(7)
+    with open_raster(side_by_side(tmp_path / "whole.vrt", str(there), str(there))) as whole:
+        whole.read((1,), 0, 0, 64, 192)
+        for number in range(3):
+            lacking = side_by_side(tmp_path / f"{number}.vrt", str(there), str(tmp_path / "none.tif"))
+            with open_raster(lacking) as raster, pytest.raises(RunError, match="cannot be read in rows 0 to 63"):
+                raster.read((1,), 0, 0, 64, 192)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/vsizip//vsis3/bucket/a.zip/b.tif",
+        "zip+s3://bucket/a.zip!b.tif",
+        "/vsis3_streaming/bucket/a.tif",
+        "/vsiadls/a/b.tif",
+    ],
+)
+def test_archives_and_other_stores_are_far_away(path: str) -> None:
+    assert is_remote(path)
+
+
+def test_a_vrt_in_a_vrt_may_lead_far_away(tmp_path: Path) -> None:
+    side_by_side(tmp_path / "inner & far.vrt", "/vsicurl/https://a/b.tif")
+    outer = tmp_path / "outer.vrt"
+    source = '<SourceFilename relativeToVRT="{}">{}inner &amp; far.vrt</SourceFilename>'
+    for relative, folder in ((1, ""), (0, f"{tmp_path}/")):
+        outer.write_text(source.format(relative, folder))
+        remote._has_remote_sources.cache_clear()
+        assert is_remote(str(outer))
+    side_by_side(tmp_path / "near.vrt", "b.tif", "near.vrt")  # names itself, as no VRT should
+    assert not is_remote(str(tmp_path / "near.vrt"))

@@ -13,11 +13,14 @@ import geopandas
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 
-from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.errors import InputError, OutputBusyError, OutputExistsError
 from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.inference import CallablePredictor, SceneTask, run_fleet, run_scene
 from weft_geo.inference.ledger import Ledger, check_outputs
+from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.provenance import count_objects, read_provenance
 
 MakeRaster = Callable[..., Path]
@@ -230,3 +233,32 @@ def test_a_scene_that_may_not_be_looked_for_does_not_stop_the_others(make_raster
     entries = run_fleet(tasks, make_oracle, tmp_path / "ledger.json")
     assert [entry["status"] for entry in entries] == ["failed", "done"]
     assert "cannot be opened: File name too long" in entries[0]["error"]
+
+
+@pytest.mark.parametrize("changed", ["tile", "world file"])
+def test_what_a_scene_is_read_from_has_changed(make_raster: MakeRaster, tmp_path: Path, changed: str) -> None:
+    tile = make_raster()
+    if changed == "tile":
+        scene = write_mosaic([tile], tmp_path / "m.vrt")
+        written = scene.read_text()
+        make_raster(7)
+        again = lambda: (make_raster(9), scene.write_text(written))[0]  # noqa: E731
+    else:
+        scene = make_raster(name="plain.png", driver="PNG", transform=Affine.identity(), crs=None)
+        (tmp_path / "plain.pgw").write_text("0.5\n0\n0\n-0.5\n500000\n5000000\n")
+        again = lambda: (tmp_path / "plain.pgw").write_text("0.5\n0\n0\n-0.5\n600000\n5000000.0\n")  # noqa: E731
+    task, options = SceneTask(str(scene), tmp_path / "o.gpkg"), {"crs": "EPSG:32633"}
+    os.utime(scene, ns=(1, 1))
+    run_fleet([task], make_oracle, tmp_path / "ledger.json", options)
+    again()
+    os.utime(scene, ns=(1, 1))
+    with pytest.raises(OutputExistsError):
+        run_fleet([task], make_oracle, tmp_path / "ledger.json", options)
+
+
+def test_two_runs_into_one_folder_refuse_each_other(make_raster: MakeRaster, tmp_path: Path) -> None:
+    tasks, ledger = scenes_in(tmp_path, make_raster, 2), tmp_path / "ledger.json"
+    with lock_outputs([ledger]), pytest.raises(OutputBusyError, match=r"another run is writing .*ledger\.json"):
+        run_fleet(tasks, make_oracle, ledger)
+    assert not ledger.exists()
+    assert len(run_fleet(tasks, make_oracle, ledger)) == 2

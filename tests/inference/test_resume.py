@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -162,7 +163,7 @@ def test_the_first_row_of_windows_is_safe_at_once(
     for finished in (1, 2, 3):
         with pytest.raises(RunError):
             predict_scene(scene, Oracle(stop_after=5), tmp_path / "o.gpkg", batch_size=1, overlap=0)
-        left = json.loads((tmp_path / ".o.gpkg.journal" / "checkpoint").read_bytes()[4:].split(b"}")[0] + b"}")
+        left = json.loads((tmp_path / ".o.gpkg.journal" / "checkpoint").read_bytes()[8:].split(b"}")[0] + b"}")
         assert finished <= left["row"] <= 2 * finished
 
 
@@ -302,3 +303,46 @@ def test_an_interruption_keeps_what_is_done(make_raster: MakeRaster, tmp_path: P
         predict_scene(scene, Oracle(15, InterruptedRunError("stop")), tmp_path / "o.gpkg", batch_size=1)
     assert "goes on from there" in caught.value.__notes__[0]
     assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "block-000.rows"])
+def test_no_byte_of_a_journal_may_change(make_raster: MakeRaster, tmp_path: Path, name: str) -> None:
+    scene = make_raster(height=1000, width=64)
+    with pytest.raises(RunError):
+        predict_scene(scene, Oracle(stop_after=15), tmp_path / "o.gpkg", batch_size=1)
+    kept = tmp_path / ".o.gpkg.journal" / name
+    left = {path: path.read_bytes() for path in kept.parent.iterdir()}
+    whole = left[kept]
+    damaged = [whole[:end] for end in (0, 3, 7, 50, len(whole) // 2)]
+    for place in (*range(32), len(whole) // 2):
+        damaged.append(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+    for data in damaged:
+        kept.write_bytes(data)
+        with pytest.raises(RunError, match="is damaged; give --no-resume to start anew"):
+            predict_scene(scene, Oracle(), tmp_path / "o.gpkg")
+        for path, before in left.items():
+            path.write_bytes(before)
+    assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
+
+
+VRT = """<VRTDataset rasterXSize="64" rasterYSize="1000"><SRS>EPSG:32633</SRS>
+<GeoTransform>500000, 0.5, 0, 5000000, 0, -0.5</GeoTransform><VRTRasterBand dataType="Byte" band="1"><SimpleSource>
+<SourceFilename relativeToVRT="1">scene.tif</SourceFilename><SourceBand>1</SourceBand>
+</SimpleSource></VRTRasterBand></VRTDataset>"""
+
+
+@pytest.mark.parametrize("kind", ["tile of a VRT", "archive"])
+def test_a_change_behind_the_scene_starts_anew(make_raster: MakeRaster, tmp_path: Path, kind: str) -> None:
+    def make(values: Any) -> str:
+        made = make_raster(values, height=1000, width=64)
+        if kind == "archive":
+            with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+                archive.write(made, "scene.tif")
+            return f"/vsizip/{tmp_path}/a.zip/scene.tif"
+        if not (tmp_path / "scene.vrt").exists():
+            (tmp_path / "scene.vrt").write_text(VRT)
+        return str(tmp_path / "scene.vrt")
+
+    with pytest.raises(RunError):
+        predict_scene(make(None), Oracle(stop_after=15), tmp_path / "o.gpkg", batch_size=1)
+    assert predict_scene(make(np.full((3, 1000, 64), 7)), Oracle(), tmp_path / "o.gpkg").resumed == 0

@@ -14,7 +14,7 @@ from weft_geo.errors import RunError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.raster import Raster
 from weft_geo.inference import CallablePredictor, predict_scene
-from weft_geo.inference.stages import several
+from weft_geo.inference.stages import Behind, several
 
 MakeRaster = Callable[..., Path]
 
@@ -100,3 +100,26 @@ def test_a_scene_is_read_with_the_settings_of_the_calling_thread(
     caller.start()
     caller.join()
     assert seen == {("weft-read", "Token: 1")}
+
+
+def test_nothing_is_done_behind_what_failed() -> None:
+    done: list[int] = []
+    begin = threading.Event()
+
+    def work(item: int) -> None:
+        begin.wait()
+        if item == 1:
+            raise ValueError("one")
+        done.append(item)
+
+    def hand_over() -> None:
+        with Behind(work, 4, "test") as stage:
+            for item in range(4):
+                stage.put(item)
+            begin.set()
+            time.sleep(0.1)  # all that would be done is
+            stage.finish()
+
+    with pytest.raises(ValueError, match="one"):
+        hand_over()
+    assert done == [0]

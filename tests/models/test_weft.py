@@ -99,9 +99,10 @@ def test_evaluation_runs_the_chosen_experts_only_with_the_same_answer(tiny: Weft
         mixture.training = True
         every = mixture(x)
         mixture.training = False
+        chosen = mixture.router(x).indices.unique()
     for handle in handles:
         handle.remove()
-    assert sum(runs) == 3 * 7
+    assert sum(runs) == 3 * len(chosen)  # every one that any image has chosen runs on all three
     torch.testing.assert_close(few, every)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from qgis.gui import QgsMapToolPan
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QLabel, QMessageBox, QPushButton
 
+from weft_geo_qgis.algorithms.base import WeftGeoAlgorithm
 from weft_geo_qgis.model_list import local_models, read_shipped, shipped_models
 from weft_geo_qgis.panel import Panel
 from weft_geo_qgis.runs import Runs
@@ -249,9 +251,18 @@ def test_the_curve_collects_losses(panel):
     assert not panel.curve.losses
 
 
-def test_a_project_that_is_closed_meanwhile(panel, runs, scene):
+def test_a_project_that_is_closed_meanwhile(panel, runs, scene, monkeypatch):
+    """Its layers are gone by the time that the task begins."""
+    closed, path_of = threading.Event(), WeftGeoAlgorithm.path_of
+
+    def late(*given: object) -> str:
+        assert closed.wait(60)
+        return path_of(*given)
+
+    monkeypatch.setattr(WeftGeoAlgorithm, "path_of", late)
     panel.run.click()
     QgsProject.instance().clear()
+    closed.set()
     wait_until(lambda: runs.job is None)
     assert "objects in" in panel.state.text()
     assert panel.run.isEnabled()

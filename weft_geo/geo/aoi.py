@@ -82,7 +82,7 @@ def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
     area = _read_polygons(str(aoi), info) if box is None else _place(shapely.box(*box[0]), box[1], info)
     inverse = ~info.transform
     pixels = affine_transform(area, [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f])
-    pixels = shapely.intersection(pixels, shapely.box(0, 0, info.width, info.height))
+    pixels = _polygons(shapely.intersection(pixels, shapely.box(0, 0, info.width, info.height)))
     if pixels.is_empty or pixels.area == 0:
         raise InputError(f"the area of interest {aoi} does not overlap {info.name}; is it in the right CRS?")
     min_col, min_row, max_col, max_row = pixels.bounds
@@ -125,6 +125,15 @@ def _read_polygons(path: str, info: RasterInfo) -> BaseGeometry:
         raise CrsError(f"{path} has no CRS; give it one, or give the area as minx,miny,maxx,maxy in the scene's CRS")
     whole = shapely.union_all(shapes)
     return shapely.make_valid(_place(whole, CRS.from_wkt(layer.crs.to_wkt()), info))
+
+
+def _polygons(area: BaseGeometry) -> BaseGeometry:
+    """An area without lines and points, which remain of polygons that touch the scene from outside.
+
+    Drawn as pixels, lines would be as wide as these.
+    """
+    parts = shapely.get_parts(shapely.get_parts(area))
+    return shapely.union_all(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
 
 
 def _place(area: BaseGeometry, crs: CRS | None, info: RasterInfo) -> BaseGeometry:

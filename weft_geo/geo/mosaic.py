@@ -30,10 +30,12 @@ VRT_TYPES = {
     "int16": "Int16",
     "uint32": "UInt32",
     "int32": "Int32",
+    "uint64": "UInt64",
+    "int64": "Int64",
     "float32": "Float32",
     "float64": "Float64",
 }
-COLORS = ("red", "green", "blue", "alpha", "gray")
+COLORS = ("red", "green", "blue", "alpha", "gray", "palette")
 
 
 def write_mosaic(tiles: Sequence[str | Path], path: Path) -> Path:
@@ -114,7 +116,12 @@ def _describe(infos: list[RasterInfo]) -> Xml.Element:
     if nodata is None and "alpha" not in first.colors:
         # Gaps, and whatever each tile calls invalid.
         mask = Xml.SubElement(Xml.SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
-        _add_sources(mask, infos, spots, "mask,1", None, is_mask=True)
+        for number in range(1, first.bands + 1):
+            # A pixel of a tile with a nodata value has an image if one of its bands has; a mask is that of all bands.
+            seen = [(info, spot) for info, spot in zip(infos, spots, strict=True) if number == 1 or _has_nodata(info)]
+            if seen:
+                tiles, places = map(list, zip(*seen, strict=True))
+                _add_sources(mask, tiles, places, f"mask,{number}", None, is_mask=True)
     return root
 
 
@@ -139,7 +146,7 @@ def _add_sources(
             "SourceProperties",
             RasterXSize=str(info.width),
             RasterYSize=str(info.height),
-            DataType=VRT_TYPES[info.dtype] if number != "mask,1" else "Byte",
+            DataType="Byte" if number.startswith("mask") else VRT_TYPES[info.dtype],
             BlockXSize=str(info.block_shape[1]),
             BlockYSize=str(info.block_shape[0]),
         )
@@ -156,6 +163,10 @@ def _add_sources(
             # So that a tile that has changed makes another mosaic.
             stat = local.stat()
             source.append(Xml.Comment(f"{stat.st_size} bytes, {stat.st_mtime_ns}"))
+
+
+def _has_nodata(info: RasterInfo) -> bool:
+    return info.nodata is not None and not info.masked
 
 
 def _gdal_name(path: str) -> str:

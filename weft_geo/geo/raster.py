@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import rasterio
@@ -30,29 +30,55 @@ from weft_geo.geo.ground import Resampling, parse_crs
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, is_remote, patiently, refusal
 
+Value = TypeVar("Value")
+
 MOST_SAMPLED_ROWS = 1024
 """Whole rows of blocks as high as this at most are read to pick pixels from."""
 
 SPARSE_BELOW = 0.9
 """Of a file that holds a smaller share of its blocks, what it leaves out is not to be made up just to pick from it."""
 
+_spoilt: list[Any] = []
+"""VRTs with a source that could not be read. GDAL remembers it by its name and the address of the VRT, and says
+nothing the second time: its pixels are 0 and no error is returned (seen with GDAL 3.10 and rasterio 1.4). Such a VRT is
+not read again, and it stays open until the process ends, that no other one gets its address."""
+
 
 class Raster:
     """An open raster. Not for two threads at once, as is usual with GDAL.
+
+    Args:
+        dataset: Of rasterio, open.
+        info: What it is.
+        base: The dataset that it is warped from, if it is.
+        anew: Of a VRT, opens base and dataset once more.
 
     Attributes:
         info: What it is.
     """
 
-    def __init__(self, dataset: Any, info: RasterInfo) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        info: RasterInfo,
+        base: Any = None,
+        anew: Callable[[], AbstractContextManager[tuple[Any, Any]]] | None = None,
+    ) -> None:
         self.info = info
         self._dataset = dataset
+        self._base = dataset if base is None else base
+        self._anew = anew
+        self._opened = ExitStack()
         # GDAL takes an alpha band for a mask only if it is 8 or 16 bits deep; that of a resampled float raster is not.
         self._alpha_band = info.colors.index("alpha") + 1 if "alpha" in info.colors else None
         self._all_valid = self._alpha_band is None and all(
             flags == [MaskFlags.all_valid] for flags in dataset.mask_flag_enums
         )
         self._may_hold_nan = any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes)
+
+    def close(self) -> None:
+        """Lets go of what was opened once more; what it was made with is its owner's."""
+        self._opened.close()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -63,6 +89,19 @@ class Raster:
                 with suppress(RasterioIOError), rasterio.open(file) as tile:
                     found += [other for other in tile.files if other not in found]
         return tuple(found)
+
+    def require_one_type(self, bands: tuple[int, ...]) -> None:
+        """Makes sure that some bands can be read together.
+
+        Raises:
+            RasterError: If one is not of the first band's type.
+        """
+        for band in bands:
+            if (dtype := self._dataset.dtypes[band - 1]) != self.info.dtype:
+                raise RasterError(
+                    f"{self.info.name} has bands of several types, band {band} {dtype} and the first "
+                    f"{self.info.dtype}; convert it to one (gdal_translate -ot …)"
+                )
 
     def read(self, bands: tuple[int, ...], top: int, left: int, height: int, width: int) -> NDArray[Any]:
         """Reads a rectangle as it is stored.
@@ -219,10 +258,10 @@ class Raster:
             options["add_alpha"] = True
         if self._may_hold_nan and self._all_valid:
             options["src_nodata"] = math.nan  # else it spreads to whatever is interpolated from it
-        with (
-            self._overview(finer) as dataset,
-            WarpedVRT(
-                dataset,
+
+        def warp(base: Any) -> WarpedVRT:
+            return WarpedVRT(
+                base,
                 src_crs=self.info.required_crs,
                 crs=crs,
                 transform=transform,
@@ -230,34 +269,63 @@ class Raster:
                 width=width,
                 resampling=Kernel.average if coarser else Kernel.bilinear,
                 **options,
-            ) as grid,
-        ):
-            yield Raster(grid, RasterInfo.of(grid, self.info.path, crs))
+            )
+
+        @contextmanager
+        def anew() -> Iterator[tuple[Any, Any]]:
+            with self._overview(finer, self._anew) as base, warp(base) as grid:
+                yield base, grid
+
+        with self._overview(finer) as base, warp(base) as grid:
+            info = RasterInfo.of(grid, self.info.path, crs)
+            raster = Raster(grid, info, base, None if self._anew is None else anew)
+            try:
+                yield raster
+            finally:
+                raster.close()
 
     @contextmanager
-    def _overview(self, factor: float) -> Iterator[Any]:
-        """The dataset of the smallest overview that is decimated by at most ``factor``, or the raster's own."""
+    def _overview(
+        self, factor: float, anew: Callable[[], AbstractContextManager[tuple[Any, Any]]] | None = None
+    ) -> Iterator[Any]:
+        """The dataset of the smallest overview that is decimated by at most ``factor``, or the raster's own.
+
+        ``anew`` opens the latter once more.
+        """
         fine = [level for level, decimation in enumerate(self.info.overviews) if decimation <= factor]
-        if not fine:
+        overview = None
+        if fine:
+            with suppress(RasterioIOError):  # some formats list overviews that cannot be opened alone
+                overview = rasterio.open(self.info.path, overview_level=fine[-1])
+        if overview is not None and not self._masks_alike(overview):
+            overview.close()
+            overview = None
+        if overview is not None:
+            with _closing(overview):
+                yield overview
+        elif anew is not None:
+            with anew() as (base, _):
+                yield base
+        else:
             yield self._dataset
-            return
-        try:
-            overview = rasterio.open(self.info.path, overview_level=fine[-1])
-        except RasterioIOError:  # some formats list overviews that cannot be opened alone
-            yield self._dataset
-            return
-        with overview:
-            yield overview
+
+    def _masks_alike(self, overview: Any) -> bool:
+        """Whether the mask has overviews too: of a mask that has none, GDAL's overview is all valid."""
+        if MaskFlags.per_dataset not in overview.mask_flag_enums[0] or self._alpha_band is not None:
+            return True
+        shape = (min(overview.height, MOST_SAMPLED_ROWS), min(overview.width, MOST_SAMPLED_ROWS))
+        if not overview.dataset_mask(out_shape=shape).all():
+            return True
+        return bool(self._mask(Window(0, 0, self.info.width, self.info.height), shape).all())
 
     def _read(self, bands: tuple[int, ...], window: Window, shape: tuple[int, int] | None = None) -> NDArray[Any]:
         # GDAL 3.10 gives wrong pixels where a band that it decodes in threads is asked for twice in one read.
         once = tuple(dict.fromkeys(bands))
         try:
-            values: NDArray[Any] = patiently(
-                lambda: self._dataset.read(
+            values: NDArray[Any] = self._patiently(
+                lambda dataset: dataset.read(
                     list(once), window=window, out_shape=None if shape is None else (len(once), *shape)
-                ),
-                self.info.path,
+                )
             )
         except RasterioError as error:
             raise self._unreadable(window, error) from error
@@ -268,17 +336,36 @@ class Raster:
             mask: NDArray[np.bool_] = self._read((self._alpha_band,), window, shape)[0] != 0
             return mask
         try:
-            mask = patiently(lambda: self._dataset.dataset_mask(window=window, out_shape=shape), self.info.path) != 0
+            mask = self._patiently(lambda dataset: dataset.dataset_mask(window=window, out_shape=shape)) != 0
         except RasterioError as error:
             raise self._unreadable(window, error) from error
         return mask
+
+    def _patiently(self, read: Callable[[Any], Value]) -> Value:
+        """Calls ``read`` with the dataset, as often as ``patiently`` does; of a VRT, with another one each time."""
+
+        def attempt() -> Value:
+            if self._anew is not None and _is_spoilt(self._base):
+                self._base, self._dataset = self._opened.enter_context(self._anew())
+            try:
+                return read(self._dataset)
+            except RasterioError:
+                if self._anew is not None:
+                    _spoilt.append(self._base)
+                raise
+
+        return patiently(attempt, self.info.path)
 
     def _in_one_thread(self, window: Window) -> Exception | None:
         """What GDAL says of a window that it decodes in one thread: of a mosaic, which tile it cannot read."""
         if self.info.driver == "VRT" and not isinstance(self._dataset, WarpedVRT):
             try:
-                with rasterio.Env(GDAL_NUM_THREADS="1"), rasterio.open(self.info.path) as again:
-                    again.read(window=window)
+                with rasterio.Env(GDAL_NUM_THREADS="1"), _closing(rasterio.open(self.info.path)) as again:
+                    try:
+                        again.read(window=window)
+                    except RasterioError:
+                        _spoilt.append(again)
+                        raise
             except RasterioError as error:
                 return cast(Exception, error)
         return None
@@ -288,7 +375,9 @@ class Raster:
         error = self._in_one_thread(window) or error
         cause = str(error.__cause__ or error).rstrip(".")
         hint = "The file may be damaged or cut short"
-        if is_remote(self.info.path):
+        if said := refusal(error):
+            hint = f"Of what it is read from, {said}"
+        elif is_remote(self.info.path):
             hint = f"It was tried {len(WAITS) + 1} times; the server or the network may be down, or the file cut short"
         return RunError(f"{self.info.name} cannot be read in rows {first} to {last}: {cause}. {hint}")
 
@@ -306,16 +395,15 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
         CrsError: If ``crs`` is not a CRS.
     """
     override = None if crs is None else parse_crs(crs)
-    stack = ExitStack()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            network = NETWORK_OPTIONS if is_remote(str(path)) else {}
-            stack.enter_context(rasterio.Env(**CAREFUL_OPTIONS, **network))
-            dataset = stack.enter_context(patiently(lambda: rasterio.open(path), str(path)))
-    except RasterioIOError as error:
-        raise _not_opened(path, error) from error
-    with stack:
+    with ExitStack() as stack:  # settings of what cannot be opened must not stay either
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                network = NETWORK_OPTIONS if is_remote(str(path)) else {}
+                stack.enter_context(rasterio.Env(**CAREFUL_OPTIONS, **network))
+                dataset = stack.enter_context(_closing(patiently(lambda: rasterio.open(path), str(path))))
+        except RasterioIOError as error:
+            raise _not_opened(path, error) from error
         if dataset.count == 0:
             inside = dataset.subdatasets
             raise RasterError(f"{path} holds no bands itself but {len(inside)} rasters; give one: {_some(inside)}")
@@ -323,7 +411,30 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
             raise RasterError(f"{path} holds complex numbers; convert it to real ones first (gdal_calc.py)")
         if dataset.gcps[0] and not dataset.crs:
             raise RasterError(f"{path} is placed by ground control points only; warp it first (gdalwarp)")
-        yield Raster(dataset, RasterInfo.of(dataset, str(path), override or dataset.crs))
+
+        @contextmanager
+        def anew() -> Iterator[tuple[Any, Any]]:
+            with _closing(rasterio.open(path)) as again:
+                yield again, again
+
+        info = RasterInfo.of(dataset, str(path), override or dataset.crs)
+        raster = Raster(dataset, info, anew=anew if info.driver == "VRT" else None)
+        stack.callback(raster.close)
+        yield raster
+
+
+@contextmanager
+def _closing(dataset: Any) -> Iterator[Any]:
+    """Closes a dataset in the end, unless it must stay open."""
+    try:
+        yield dataset
+    finally:
+        if not _is_spoilt(dataset):
+            dataset.close()
+
+
+def _is_spoilt(dataset: Any) -> bool:
+    return any(dataset is other for other in _spoilt)
 
 
 def _in_zip(archive: Path, names: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
+from xml.sax.saxutils import unescape
 
 from rasterio.errors import RasterioError
 
@@ -33,17 +34,15 @@ WAITS = (0.5, 2.0, 8.0)
 """Seconds before a read is tried again."""
 
 
-REMOTE = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
-"""GDAL's names for what lies elsewhere, streamed or not."""
+REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|webhdfs)(_streaming)?[/?]|(^|[+>])(https?|ftp|s3|gs|az|oss)://")
+"""GDAL's and rasterio's names for what lies elsewhere, streamed or not, be it in an archive."""
 
 
 def is_remote(path: str) -> bool:
     """Whether a path leads over a network, be it by the sources of a local VRT."""
-    if path.startswith(("http://", "https://", "s3://", "gs://", "az://", "zip+http", "/vsis3/", "/vsigs/", "/vsiaz/")):
-        return True
     if path.lower().endswith(".vrt") and (vrt := Path(path)).is_file():
         return _has_remote_sources(path, vrt.stat().st_mtime_ns)
-    return "/vsicurl" in path
+    return REMOTE.search(path) is not None
 
 
 @lru_cache(maxsize=64)
@@ -51,9 +50,9 @@ def _has_remote_sources(vrt: str, written_ns: int) -> bool:
     found = [Path(vrt)]
     for one in found:  # grows meanwhile: the sources of a VRT may be VRTs
         text = one.read_text(encoding="utf-8", errors="replace")
-        if any(name in text for name in (*REMOTE, ">http")):
+        if REMOTE.search(text):
             return True
-        inside = (one.parent / name for name in re.findall(r">([^<>]+\.vrt)<", text, re.IGNORECASE))
+        inside = (one.parent / unescape(name) for name in re.findall(r">([^<>]+\.vrt)<", text, re.IGNORECASE))
         found += [other for other in inside if other.is_file() and other not in found]
     return False
 
@@ -69,7 +68,7 @@ REFUSALS = {
 
 def refusal(error: Exception) -> str | None:
     """What a server's answer means that asking again does not change; None if it may."""
-    code = re.search(r"HTTP response code: (\d+)", str(error))
+    code = re.search(r"HTTP response code: (\d+)", f"{error} {error.__cause__}")
     return REFUSALS.get(int(code[1])) if code else None
 
 

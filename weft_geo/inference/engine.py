@@ -26,7 +26,7 @@ from weft_geo.inference.journal import Journal
 from weft_geo.inference.layers import Layers, Outputs
 from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.plan import Bands, open_job
-from weft_geo.inference.provenance import stamp_of
+from weft_geo.inference.provenance import stamp_of, stamps_of
 from weft_geo.inference.run import Progress, Run
 from weft_geo.vector import VectorOptions
 from weft_geo.version import __version__
@@ -221,12 +221,12 @@ def _identity(scene: str, predictor: Predictor, job: SceneJob) -> dict[str, Any]
     """Everything that the finished rows depend on; None if the model cannot be told from others."""
     if not predictor.sha256:
         return None
-    stamp = stamp_of(scene)
+    stamps = stamps_of(job.files or (scene,))
     info = job.raster.info
     return {
         "software": __version__,
         "model": [predictor.sha256, predictor.device, predictor.contract.to_json()],
-        "scene": [str(Path(scene).absolute()) if stamp else scene, stamp],
+        "scene": [str(Path(scene).absolute()) if stamp_of(scene) else scene, stamps],
         "raster": [info.height, info.width, info.dtype, list(info.transform), info.required_crs.to_wkt()],
         "job": [
             job.origin,

@@ -13,6 +13,7 @@ from weft_geo.errors import InputError
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.ledger import Entry, Ledger, SceneTask
 from weft_geo.inference.local_engine import run_here
+from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.ray_engine import run_on_ray
 from weft_geo.inference.run import Progress
 
@@ -47,6 +48,7 @@ def run_fleet(
 
     Raises:
         InputError: The engine is not known, or the ledger is none.
+        OutputBusyError: Another run is at work with this ledger.
         OutputExistsError: An output is there of a scene that is not done by this very run.
         MissingExtraError: Ray is not installed.
         InterruptedRunError: The process was asked to terminate.
@@ -54,19 +56,20 @@ def run_fleet(
     if engine not in ENGINES:
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     options = dict(options or {})
-    book = Ledger(ledger)
     # What must not be replaced is refused by then; an output there now was left by a worker that died.
     options["overwrite"] = True
-    if engine == "ray":
-        results = run_on_ray(tasks, make_predictor, options, book, overwrite, progress)
-    else:
-        results = run_here(tasks, make_predictor(), options, book, overwrite, progress)
-    try:
-        for entry in results:
-            book.add(entry, tasks)
-            if on_entry is not None:
-                on_entry(entry)
-    finally:
-        results.close()
-        book.save(tasks)
+    with lock_outputs([ledger]):
+        book = Ledger(ledger)
+        if engine == "ray":
+            results = run_on_ray(tasks, make_predictor, options, book, overwrite, progress)
+        else:
+            results = run_here(tasks, make_predictor(), options, book, overwrite, progress)
+        try:
+            for entry in results:
+                book.add(entry, tasks)
+                if on_entry is not None:
+                    on_entry(entry)
+        finally:
+            results.close()
+            book.save(tasks)
     return [book.entry(task) for task in tasks]

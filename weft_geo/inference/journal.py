@@ -17,6 +17,7 @@ import json
 import shutil
 import struct
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,7 +35,7 @@ CHECKPOINT_SHARE = 0.02
 """Of the time of a run, what its checkpoints may take: the first row of windows gets one, and after one that took 10 ms
 the next comes half a second later. So much work, and the row of windows under way, may be lost."""
 
-_SIZE = struct.Struct("<I")
+_NUMBER = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ class Journal:
         head = json.dumps(about | {"shape": checkpoint.carry.shape}).encode()
         carry = pa.compress(np.ascontiguousarray(checkpoint.carry), codec=CODEC, asbytes=True)
         try:
-            _write_whole(self._checkpoint, _SIZE.pack(len(head)) + head + carry)
+            data = _NUMBER.pack(len(head)) + head + carry
+            _write_whole(self._checkpoint, _NUMBER.pack(zlib.crc32(data)) + data)
         except OSError as error:
             raise cannot_write(self._checkpoint, error) from error
         now = time.monotonic()
@@ -155,19 +157,28 @@ class Journal:
         return _read_about(self.folder)
 
     def _read_checkpoint(self) -> Checkpoint | None:
-        """The last checkpoint, or None if there is none."""
+        """The last checkpoint, or None if there is none.
+
+        Raises:
+            RunError: If it, or the rows that it stands for, are not what was written.
+        """
+        damaged = RunError(f"the journal {self.folder} is damaged; give --no-resume to start anew")
         try:
             data = self._checkpoint.read_bytes()
         except FileNotFoundError:
             return None
-        (size,) = _SIZE.unpack_from(data)
-        about = json.loads(data[_SIZE.size : _SIZE.size + size])
+        checksum, data = data[: _NUMBER.size], data[_NUMBER.size :]
+        if len(data) < _NUMBER.size or checksum != _NUMBER.pack(zlib.crc32(data)):
+            raise damaged
+        end = _NUMBER.size + _NUMBER.unpack_from(data)[0]
+        head, carry = data[_NUMBER.size : end], data[end:]
+        about = json.loads(head)
         shape = tuple(about.pop("shape"))
-        raw = pa.decompress(data[_SIZE.size + size :], 4 * int(np.prod(shape)), codec=CODEC, asbytes=True)
+        raw = pa.decompress(carry, 4 * int(np.prod(shape)), codec=CODEC, asbytes=True)
         checkpoint = Checkpoint(**about, carry=np.frombuffer(raw, np.uint32).reshape(shape))
         rows = self._rows_of(checkpoint.block)
         if not rows.exists() or rows.stat().st_size < checkpoint.offset:
-            raise RunError(f"the journal {self.folder} is damaged; give --no-resume to start anew")
+            raise damaged
         return checkpoint
 
 

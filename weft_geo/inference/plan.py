@@ -106,6 +106,7 @@ def open_job(
         if not info.georeferenced:
             notes.append(units_for_pixels(info))
         chosen, band_notes = select_bands(info, contract.bands, bands)
+        source.require_one_type(chosen)
         notes += band_notes
         change = info.resampling(gsd, contract.gsd_m)
         with rasterio.Env(GDAL_CACHEMAX=_cache_of_two_rows(info)):  # a decimated read comes back to every block

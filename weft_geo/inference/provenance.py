@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
 import rasterio
 
+from weft_geo.errors import WeftGeoError
+from weft_geo.geo.raster import open_raster
+from weft_geo.geo.remote import is_remote
+
 TAG = "WEFT_GEO_PROVENANCE"
 """The tag of a GeoTIFF that holds it, as JSON."""
 
+GDAL_PREFIX = re.compile(r"(/vsi(zip|tar|gzip|7z|rar)/)+")
+"""What GDAL puts before the name of a local archive."""
+
 
 def stamp_of(path: Any) -> list[int] | None:
-    """Size and time of a local file, which tell whether it has changed; None for anything else."""
+    """Size and time of a local file, or of the archive that it is in, which tell whether it has changed.
+
+    None for anything else.
+    """
     if not isinstance(path, (str, Path)):
         return None
+    place = Path(GDAL_PREFIX.sub("", str(path)))
+    for candidate in (place, *place.parents) if GDAL_PREFIX.match(str(path)) else (place,):
+        try:
+            stat = candidate.stat()
+        except (OSError, ValueError):  # not there, no name of a file, or in a folder that may not be looked into
+            continue
+        return [stat.st_size, stat.st_mtime_ns] if S_ISREG(stat.st_mode) else None
+    return None
+
+
+def stamps_of(files: Iterable[str]) -> list[list[int] | None]:
+    """Those of all files that a scene is read from: of a VRT its tiles too, and a mask or a world file beside it."""
+    return [stamp_of(file) for file in files]
+
+
+def files_of(scene: str) -> tuple[str, ...]:
+    """The files that a scene is read from; it alone if it is far away, or cannot be opened."""
+    if is_remote(scene):
+        return (scene,)
     try:
-        stat = Path(path).stat()
-    except (OSError, ValueError):  # not there, no name of a file, or in a folder that may not be looked into
-        return None
-    return [stat.st_size, stat.st_mtime_ns] if S_ISREG(stat.st_mode) else None
+        with open_raster(scene) as raster:
+            return raster.files or (scene,)
+    except WeftGeoError:
+        return (scene,)
 
 
 def read_provenance(output: Path) -> dict[str, Any]:

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import RunError
 
-HEADER = struct.Struct("<4sIIIIII")
-"""Mark, classes, rows, columns, bytes of the levels, bytes of the valid pixels (0: all are), CRC-32 of both."""
+HEADER = struct.Struct("<4sIIIII")
+"""Mark, classes, rows, columns, bytes of the levels, bytes of the valid pixels (0: all are)."""
+CHECKSUM = struct.Struct("<I")
+"""CRC-32 of header, levels and valid pixels; it follows the header."""
 MARK = b"WGR1"
 CODEC = "lz4"
 
@@ -82,8 +84,8 @@ class RowWriter:
         """
         levels = pa.compress(np.ascontiguousarray(rows.levels), codec=CODEC, asbytes=True)
         wanted = b"" if rows.wanted.all() else pa.compress(np.packbits(rows.wanted), codec=CODEC, asbytes=True)
-        checksum = zlib.crc32(wanted, zlib.crc32(levels))
-        header = HEADER.pack(MARK, *rows.levels.shape, len(levels), len(wanted), checksum)
+        header = HEADER.pack(MARK, *rows.levels.shape, len(levels), len(wanted))
+        header += CHECKSUM.pack(zlib.crc32(header + levels + wanted))
         try:
             for part in (header, levels, wanted):
                 self._file.write(part)
@@ -140,12 +142,14 @@ def read_rows(path: Path, end: int | None = None) -> Iterator[FinishedRows]:
         end = path.stat().st_size if end is None else end
         with path.open("rb") as file:
             while file.tell() < end:
-                head = file.read(HEADER.size)
-                if len(head) < HEADER.size or head[:4] != MARK:
+                head, checksum = file.read(HEADER.size), file.read(CHECKSUM.size)
+                if len(checksum) < CHECKSUM.size or head[:4] != MARK:
                     raise damaged
-                _, classes, rows, width, levels_size, wanted_size, checksum = HEADER.unpack(head)
+                _, classes, rows, width, levels_size, wanted_size = HEADER.unpack(head)
+                if levels_size + wanted_size > end - file.tell():
+                    raise damaged
                 levels, wanted = file.read(levels_size), file.read(wanted_size)
-                if zlib.crc32(wanted, zlib.crc32(levels)) != checksum:
+                if zlib.crc32(head + levels + wanted) != CHECKSUM.unpack(checksum)[0]:
                     raise damaged
                 shape = (classes, rows, width)
                 yield FinishedRows(_levels(levels, shape), _wanted(wanted, shape[1:]))

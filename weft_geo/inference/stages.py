@@ -80,6 +80,8 @@ def several(
 class Behind(Generic[Item]):
     """Hands items to a function that runs in one background thread.
 
+    After one that fails no other is dealt with: what comes of them would lack what came of it.
+
     Use as a context manager. Leaving it by an exception drops the items that wait and lets the one under way end.
 
     Args:
@@ -93,6 +95,7 @@ class Behind(Generic[Item]):
         self._count = count
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"weft-{name}")
         self._waiting: deque[Future[None]] = deque()
+        self._failed = False
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +104,16 @@ class Behind(Generic[Item]):
         """Hands over an item. An error of an earlier item surfaces here, or in ``finish``."""
         while self._waiting and (len(self._waiting) >= self._count or self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._work, item))
+        self._waiting.append(self._thread.submit(self._do, item))
+
+    def _do(self, item: Item) -> None:
+        if self._failed:
+            return
+        try:
+            self._work(item)
+        except BaseException:
+            self._failed = True
+            raise
 
     def finish(self) -> None:
         """Waits until every item has been dealt with."""
