@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 import warnings
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 import rasterio
@@ -25,12 +24,12 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from weft_geo.errors import RasterError, RunError
+from weft_geo.geo.dataset import Dataset, closing, noting_failure
 from weft_geo.geo.gdal_settings import CAREFUL_OPTIONS
 from weft_geo.geo.ground import Resampling, parse_crs
+from weft_geo.geo.not_opened import not_opened, some
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, is_remote, patiently, refusal
-
-Value = TypeVar("Value")
 
 MOST_SAMPLED_ROWS = 1024
 """Whole rows of blocks as high as this at most are read to pick pixels from."""
@@ -38,47 +37,31 @@ MOST_SAMPLED_ROWS = 1024
 SPARSE_BELOW = 0.9
 """Of a file that holds a smaller share of its blocks, what it leaves out is not to be made up just to pick from it."""
 
-_spoilt: list[Any] = []
-"""VRTs with a source that could not be read. GDAL remembers it by its name and the address of the VRT, and says
-nothing the second time: its pixels are 0 and no error is returned (seen with GDAL 3.10 and rasterio 1.4). Such a VRT is
-not read again, and it stays open until the process ends, that no other one gets its address."""
-
 
 class Raster:
     """An open raster. Not for two threads at once, as is usual with GDAL.
 
     Args:
-        dataset: Of rasterio, open.
+        dataset: What it is read from.
         info: What it is.
-        base: The dataset that it is warped from, if it is.
-        anew: Of a VRT, opens base and dataset once more.
 
     Attributes:
         info: What it is.
     """
 
-    def __init__(
-        self,
-        dataset: Any,
-        info: RasterInfo,
-        base: Any = None,
-        anew: Callable[[], AbstractContextManager[tuple[Any, Any]]] | None = None,
-    ) -> None:
+    def __init__(self, dataset: Dataset, info: RasterInfo) -> None:
         self.info = info
-        self._dataset = dataset
-        self._base = dataset if base is None else base
-        self._anew = anew
-        self._opened = ExitStack()
+        self._reading = dataset
         # GDAL takes an alpha band for a mask only if it is 8 or 16 bits deep; that of a resampled float raster is not.
         self._alpha_band = info.colors.index("alpha") + 1 if "alpha" in info.colors else None
         self._all_valid = self._alpha_band is None and all(
-            flags == [MaskFlags.all_valid] for flags in dataset.mask_flag_enums
+            flags == [MaskFlags.all_valid] for flags in self._dataset.mask_flag_enums
         )
-        self._may_hold_nan = any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes)
+        self._may_hold_nan = any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in self._dataset.dtypes)
 
-    def close(self) -> None:
-        """Lets go of what was opened once more; what it was made with is its owner's."""
-        self._opened.close()
+    @property
+    def _dataset(self) -> Any:
+        return self._reading.current
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -272,42 +255,41 @@ class Raster:
             )
 
         @contextmanager
-        def anew() -> Iterator[tuple[Any, Any]]:
-            with self._overview(finer, self._anew) as base, warp(base) as grid:
+        def opened(again: bool) -> Iterator[tuple[Any, Any]]:
+            with self._overview(finer, again) as base, warp(base) as grid:
                 yield base, grid
 
-        with self._overview(finer) as base, warp(base) as grid:
-            info = RasterInfo.of(grid, self.info.path, crs)
-            raster = Raster(grid, info, base, None if self._anew is None else anew)
-            try:
-                yield raster
-            finally:
-                raster.close()
+        with Dataset(self.info.path, opened) as dataset:
+            yield Raster(dataset, RasterInfo.of(dataset.current, self.info.path, crs))
 
     @contextmanager
-    def _overview(
-        self, factor: float, anew: Callable[[], AbstractContextManager[tuple[Any, Any]]] | None = None
-    ) -> Iterator[Any]:
+    def _overview(self, factor: float, again: bool) -> Iterator[Any]:
         """The dataset of the smallest overview that is decimated by at most ``factor``, or the raster's own.
 
-        ``anew`` opens the latter once more.
+        ``again``: not the raster's own, but the same opened once more.
         """
-        fine = [level for level, decimation in enumerate(self.info.overviews) if decimation <= factor]
-        overview = None
-        if fine:
-            with suppress(RasterioIOError):  # some formats list overviews that cannot be opened alone
-                overview = rasterio.open(self.info.path, overview_level=fine[-1])
-        if overview is not None and not self._masks_alike(overview):
-            overview.close()
-            overview = None
+        overview = self._open_overview(factor)
         if overview is not None:
-            with _closing(overview):
+            with closing(overview):
                 yield overview
-        elif anew is not None:
-            with anew() as (base, _):
-                yield base
+        elif again:
+            with self._reading.once_more() as (_, dataset):
+                yield dataset
         else:
             yield self._dataset
+
+    def _open_overview(self, factor: float) -> Any:
+        fine = [level for level, decimation in enumerate(self.info.overviews) if decimation <= factor]
+        if not fine:
+            return None
+        try:
+            overview = rasterio.open(self.info.path, overview_level=fine[-1])
+        except RasterioIOError:  # some formats list overviews that cannot be opened alone
+            return None
+        if self._masks_alike(overview):
+            return overview
+        overview.close()
+        return None
 
     def _masks_alike(self, overview: Any) -> bool:
         """Whether the mask has overviews too: of a mask that has none, GDAL's overview is all valid."""
@@ -322,7 +304,7 @@ class Raster:
         # GDAL 3.10 gives wrong pixels where a band that it decodes in threads is asked for twice in one read.
         once = tuple(dict.fromkeys(bands))
         try:
-            values: NDArray[Any] = self._patiently(
+            values: NDArray[Any] = self._reading.read(
                 lambda dataset: dataset.read(
                     list(once), window=window, out_shape=None if shape is None else (len(once), *shape)
                 )
@@ -336,36 +318,21 @@ class Raster:
             mask: NDArray[np.bool_] = self._read((self._alpha_band,), window, shape)[0] != 0
             return mask
         try:
-            mask = self._patiently(lambda dataset: dataset.dataset_mask(window=window, out_shape=shape)) != 0
+            mask = self._reading.read(lambda dataset: dataset.dataset_mask(window=window, out_shape=shape)) != 0
         except RasterioError as error:
             raise self._unreadable(window, error) from error
         return mask
-
-    def _patiently(self, read: Callable[[Any], Value]) -> Value:
-        """Calls ``read`` with the dataset, as often as ``patiently`` does; of a VRT, with another one each time."""
-
-        def attempt() -> Value:
-            if self._anew is not None and _is_spoilt(self._base):
-                self._base, self._dataset = self._opened.enter_context(self._anew())
-            try:
-                return read(self._dataset)
-            except RasterioError:
-                if self._anew is not None:
-                    _spoilt.append(self._base)
-                raise
-
-        return patiently(attempt, self.info.path)
 
     def _in_one_thread(self, window: Window) -> Exception | None:
         """What GDAL says of a window that it decodes in one thread: of a mosaic, which tile it cannot read."""
         if self.info.driver == "VRT" and not isinstance(self._dataset, WarpedVRT):
             try:
-                with rasterio.Env(GDAL_NUM_THREADS="1"), _closing(rasterio.open(self.info.path)) as again:
-                    try:
-                        again.read(window=window)
-                    except RasterioError:
-                        _spoilt.append(again)
-                        raise
+                with (
+                    rasterio.Env(GDAL_NUM_THREADS="1"),
+                    closing(rasterio.open(self.info.path)) as again,
+                    noting_failure(again),
+                ):
+                    again.read(window=window)
             except RasterioError as error:
                 return cast(Exception, error)
         return None
@@ -395,75 +362,28 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
         CrsError: If ``crs`` is not a CRS.
     """
     override = None if crs is None else parse_crs(crs)
+
+    @contextmanager
+    def opened(again: bool) -> Iterator[tuple[Any, Any]]:
+        dataset = rasterio.open(path) if again else patiently(lambda: rasterio.open(path), str(path))
+        with closing(dataset):
+            yield dataset, dataset
+
     with ExitStack() as stack:  # settings of what cannot be opened must not stay either
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 network = NETWORK_OPTIONS if is_remote(str(path)) else {}
                 stack.enter_context(rasterio.Env(**CAREFUL_OPTIONS, **network))
-                dataset = stack.enter_context(_closing(patiently(lambda: rasterio.open(path), str(path))))
+                reading = stack.enter_context(Dataset(str(path), opened))
         except RasterioIOError as error:
-            raise _not_opened(path, error) from error
+            raise not_opened(path, error) from error
+        dataset = reading.current
         if dataset.count == 0:
             inside = dataset.subdatasets
-            raise RasterError(f"{path} holds no bands itself but {len(inside)} rasters; give one: {_some(inside)}")
+            raise RasterError(f"{path} holds no bands itself but {len(inside)} rasters; give one: {some(inside)}")
         if np.issubdtype(np.dtype(dataset.dtypes[0]), np.complexfloating):
             raise RasterError(f"{path} holds complex numbers; convert it to real ones first (gdal_calc.py)")
         if dataset.gcps[0] and not dataset.crs:
             raise RasterError(f"{path} is placed by ground control points only; warp it first (gdalwarp)")
-
-        @contextmanager
-        def anew() -> Iterator[tuple[Any, Any]]:
-            with _closing(rasterio.open(path)) as again:
-                yield again, again
-
-        info = RasterInfo.of(dataset, str(path), override or dataset.crs)
-        raster = Raster(dataset, info, anew=anew if info.driver == "VRT" else None)
-        stack.callback(raster.close)
-        yield raster
-
-
-@contextmanager
-def _closing(dataset: Any) -> Iterator[Any]:
-    """Closes a dataset in the end, unless it must stay open."""
-    try:
-        yield dataset
-    finally:
-        if not _is_spoilt(dataset):
-            dataset.close()
-
-
-def _is_spoilt(dataset: Any) -> bool:
-    return any(dataset is other for other in _spoilt)
-
-
-def _in_zip(archive: Path, names: list[str]) -> list[str]:
-    """How GDAL calls the files of an archive, rasters first if their names tell."""
-    rasters = [name for name in names if name.lower().endswith((".tif", ".tiff", ".jp2", ".vrt", ".img"))]
-    return [f"/vsizip/{archive.absolute()}/{name}" for name in rasters or names]
-
-
-def _not_opened(path: str | Path, error: Exception) -> RasterError:
-    local = Path(path)
-    remote = str(path).startswith("/vsi") or "://" in str(path)
-    try:
-        there = remote or local.exists()
-    except OSError as denied:
-        return RasterError(f"{path} cannot be opened: {denied.strerror}")
-    if not there:
-        beside = sorted(
-            item.name for item in local.parent.glob("[!.]*") if item.suffix.lower() in (".tif", ".tiff", ".vrt")
-        )
-        others = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
-        return RasterError(f"{path} does not exist{others}")
-    if local.is_dir():
-        return RasterError(f"{path} is a folder, not a raster; give the file inside it")
-    if zipfile.is_zipfile(local):
-        with zipfile.ZipFile(local) as archive:
-            inside = [name for name in archive.namelist() if not name.endswith("/")]
-        return RasterError(f"{path} is an archive; give the raster in it: {_some(_in_zip(local, inside))}")
-    return RasterError(f"{path} cannot be opened as a raster: {refusal(error) or error}")
-
-
-def _some(names: list[str]) -> str:
-    return " or ".join(names[:3]) + (" …" if len(names) > 3 else "")
+        yield Raster(reading, RasterInfo.of(dataset, str(path), override or dataset.crs))

@@ -1,0 +1,48 @@
+"""What is said of a path that cannot be opened as a raster, after a look at what is there."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from weft_geo.errors import RasterError
+from weft_geo.geo.remote import refusal
+
+
+def _in_zip(archive: Path, names: list[str]) -> list[str]:
+    """How GDAL calls the files of an archive, rasters first if their names tell."""
+    rasters = [name for name in names if name.lower().endswith((".tif", ".tiff", ".jp2", ".vrt", ".img"))]
+    return [f"/vsizip/{archive.absolute()}/{name}" for name in rasters or names]
+
+
+def not_opened(path: str | Path, error: Exception) -> RasterError:
+    """The error to raise, with the next step.
+
+    Args:
+        path: As it was given.
+        error: GDAL's own.
+    """
+    local = Path(path)
+    remote = str(path).startswith("/vsi") or "://" in str(path)
+    try:
+        there = remote or local.exists()
+    except OSError as denied:
+        return RasterError(f"{path} cannot be opened: {denied.strerror}")
+    if not there:
+        beside = sorted(
+            item.name for item in local.parent.glob("[!.]*") if item.suffix.lower() in (".tif", ".tiff", ".vrt")
+        )
+        others = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
+        return RasterError(f"{path} does not exist{others}")
+    if local.is_dir():
+        return RasterError(f"{path} is a folder, not a raster; give the file inside it")
+    if zipfile.is_zipfile(local):
+        with zipfile.ZipFile(local) as archive:
+            inside = [name for name in archive.namelist() if not name.endswith("/")]
+        return RasterError(f"{path} is an archive; give the raster in it: {some(_in_zip(local, inside))}")
+    return RasterError(f"{path} cannot be opened as a raster: {refusal(error) or error}")
+
+
+def some(names: list[str]) -> str:
+    """The first of some names."""
+    return " or ".join(names[:3]) + (" …" if len(names) > 3 else "")
