@@ -1,3 +1,4 @@
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp
 
 from weft_geo.errors import InputError, RasterError, RunError
-from weft_geo.geo.mosaic import write_mosaic
+from weft_geo.geo.mosaic import gdal_name, write_mosaic
 from weft_geo.geo.raster import open_raster
 
 MakeRaster = Callable[..., Path]
@@ -175,3 +176,25 @@ def test_a_nodata_value_of_one_tile_in_one_band_is_no_hole(make_raster: MakeRast
         valid = mosaic.whole((1, 2, 3))[1]
     assert valid[:, 96:].all()
     np.testing.assert_array_equal(valid[:, :96].all(1), (values != 0).any(0)[:, 0])
+
+
+@pytest.mark.parametrize("scheme", ["file", "zip", "zip+file"])
+def test_tiles_by_url(make_raster: MakeRaster, tmp_path: Path, scheme: str) -> None:
+    tile = make_raster(7)
+    with zipfile.ZipFile(tmp_path / "tiles.zip", "w") as archive:
+        archive.write(tile, "in/tile.tif")
+    name = f"{scheme}://{tile}" if scheme == "file" else f"{scheme}://{tmp_path}/tiles.zip!in/tile.tif"
+    with open_raster(write_mosaic([name], tmp_path / "m.vrt")) as mosaic:
+        assert (mosaic.whole((1,))[0] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("zip+https://a/b.zip!c.tif", "/vsizip//vsicurl/https://a/b.zip/c.tif"),
+        ("tar+s3://bucket/b.tar!c.tif", "/vsitar//vsis3/bucket/b.tar/c.tif"),
+        ("GPKG:a.gpkg:b", "GPKG:a.gpkg:b"),
+    ],
+)
+def test_what_gdal_calls_a_url(url: str, name: str) -> None:
+    assert gdal_name(url) == name

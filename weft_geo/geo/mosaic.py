@@ -35,6 +35,8 @@ VRT_TYPES = {
     "float32": "Float32",
     "float64": "Float64",
 }
+ARCHIVES = {"zip": "/vsizip/", "tar": "/vsitar/", "gzip": "/vsigzip/"}
+STORES = {"file": "", "s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/", "oss": "/vsioss/"}
 COLORS = ("red", "green", "blue", "alpha", "gray", "palette")
 
 
@@ -139,7 +141,7 @@ def _add_sources(
         source = Xml.SubElement(band, "SimpleSource" if is_whole else "ComplexSource")
         local = Path(info.path)
         name = str(local.absolute()) if local.exists() else info.path
-        Xml.SubElement(source, "SourceFilename", relativeToVRT="0").text = _gdal_name(name)
+        Xml.SubElement(source, "SourceFilename", relativeToVRT="0").text = gdal_name(name)
         Xml.SubElement(source, "SourceBand").text = number
         Xml.SubElement(
             source,
@@ -169,12 +171,18 @@ def _has_nodata(info: RasterInfo) -> bool:
     return info.nodata is not None and not info.masked
 
 
-def _gdal_name(path: str) -> str:
-    """How GDAL calls what rasterio opens by a URL."""
-    for scheme, prefix in (("s3://", "/vsis3/"), ("gs://", "/vsigs/"), ("az://", "/vsiaz/")):
-        if path.startswith(scheme):
-            return prefix + path[len(scheme) :]
-    return f"/vsicurl/{path}" if path.startswith(("http://", "https://")) else path
+def gdal_name(path: str) -> str:
+    """How GDAL calls what rasterio opens by a URL, such as ``s3://…`` or ``zip+https://…/a.zip!b.tif``."""
+    scheme, found, rest = path.partition("://")
+    if not found:
+        return path
+    outer, _, inner = scheme.partition("+")
+    if outer in ARCHIVES:
+        rest = rest.replace("!", "/")
+        return ARCHIVES[outer] + (gdal_name(f"{inner}://{rest}") if inner else rest)
+    if scheme in ("http", "https", "ftp"):
+        return f"/vsicurl/{path}"
+    return STORES.get(scheme, f"{scheme}://") + rest
 
 
 def _same(one: float | None, two: float | None) -> bool:
