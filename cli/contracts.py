@@ -11,6 +11,7 @@ from typing import BinaryIO
 from weft_geo.errors import CheckpointError, ContractError
 from weft_geo.geo.contract import METADATA_KEY, ModelContract
 
+_MODELS = ("model.onnx", "model.safetensors", "adapter.safetensors")
 _LONGEST_HEADER = 100_000_000
 _METADATA_PROPS = 14  # the field's number in ONNX's ModelProto
 
@@ -24,9 +25,9 @@ def read_contract(model: str) -> ModelContract:
         ContractError: It holds no contract, or one that this version does not know.
     """
     from weft_geo.inference import load_predictor
-    from weft_geo.inference.backends import NAMED_MODELS, in_run
+    from weft_geo.inference.backends import NAMED_MODELS
 
-    path = Path(model) if model in NAMED_MODELS else in_run(Path(model))
+    path = Path(model) if model in NAMED_MODELS else _in_run(model)
     suffix = path.suffix.lower()
     if model in NAMED_MODELS:
         resource = files("weft_geo.weights").joinpath(NAMED_MODELS[model])
@@ -42,9 +43,7 @@ def read_contract(model: str) -> ModelContract:
 
 def is_model(path: str) -> bool:
     """Whether a path is named like a model, or is the folder of a run (some rasters are folders, too)."""
-    if Path(path).suffix.lower() in (".onnx", ".safetensors"):
-        return True
-    return any((Path(path) / name).is_file() for name in ("model.onnx", "model.safetensors", "adapter.safetensors"))
+    return _in_run(path).suffix.lower() in (".onnx", ".safetensors")
 
 
 def read_trunk_hash(model: str) -> str:
@@ -53,8 +52,13 @@ def read_trunk_hash(model: str) -> str:
     Raises:
         CheckpointError: The file is not what its suffix says.
     """
-    path = Path(model)
+    path = _in_run(model)
     return _read_safetensors(path).get("trunk_sha256", "") if path.suffix.lower() == ".safetensors" else ""
+
+
+def _in_run(path: str) -> Path:
+    """What the folder of a run holds, an adapter without its trunk, too; any other path as it is."""
+    return next((Path(path) / name for name in _MODELS if (Path(path) / name).is_file()), Path(path))
 
 
 def _read_safetensors(path: Path) -> dict[str, str]:

@@ -43,6 +43,9 @@ def test_a_checkpoint_is_described_without_torch(run, tmp_path):
     assert "adapter of the trunk with SHA-256 abababababab…" in run("info", "part.safetensors").stdout
     report = json.loads(run("info", "part.safetensors", "--json").stdout)["part.safetensors"]
     assert (report["kind"], report["trunk_sha256"]) == ("adapter", "ab" * 32)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "part.safetensors").rename(tmp_path / "run" / "adapter.safetensors")
+    assert json.loads(run("info", "run", "--json").stdout)["run"] == report
 
 
 def test_the_folder_of_a_run_stands_for_its_model(run, scene, model, tmp_path):

@@ -10,8 +10,9 @@ from affine import Affine
 from rasterio.enums import ColorInterp
 
 from weft_geo.errors import InputError, RasterError, RunError
-from weft_geo.geo.mosaic import gdal_name, write_mosaic
+from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.geo.raster import open_raster
+from weft_geo.geo.remote import gdal_name
 
 MakeRaster = Callable[..., Path]
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)

@@ -259,17 +259,31 @@ def test_a_band_asked_for_twice_is_the_same_twice(
 
 
 def test_a_mask_without_overviews_holds_on_a_coarser_grid(make_raster: MakeRaster, tmp_path: Path) -> None:
-    inside = np.ones((512, 512), bool)
-    inside[128:256, 128:256] = False
-    scene = make_raster(np.full((3, 512, 512), 7), name="scene.tif")
+    size = 4096
+    inside = np.ones((size, size), bool)
+    inside[1028:1032, 1028:1032] = False  # smaller than what a decimated look at the mask is sure to see
+    tiles = {"bands": 1, "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate"}
+    scene = make_raster(np.full((1, size, size), 7), name="scene & all.tif", **tiles)
     with rasterio.open(scene, "r+") as dataset:
         dataset.build_overviews([2, 4])
-    masked = make_raster(np.full((3, 512, 512), 7), name="masked.tif")
+    masked = make_raster(np.full((1, size, size), 7), name="masked.tif", **tiles)
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(masked, "r+") as dataset:
         dataset.write_mask(inside)
-    (tmp_path / "masked.tif.msk").rename(tmp_path / "scene.tif.msk")
+    (tmp_path / "masked.tif.msk").rename(tmp_path / "scene & all.tif.msk")
     with open_raster(scene) as raster, raster.resampled(Resampling(4, 4, "")) as coarse:
-        np.testing.assert_array_equal(coarse.valid(0, 0, 128, 128), inside[::4, ::4])
+        np.testing.assert_array_equal(coarse.valid(0, 0, size // 4, size // 4), inside[::4, ::4])
+
+
+def test_overviews_are_read_where_the_mask_has_them_too(make_raster: MakeRaster) -> None:
+    inside = np.ones((512, 512), bool)
+    inside[:128] = False
+    scene = make_raster(np.full((1, 512, 512), 7), mask=inside)
+    with rasterio.open(scene, "r+") as dataset:
+        dataset.build_overviews([2])
+    with rasterio.open(scene, "r+", overview_level=0) as overview:
+        overview.write(np.full((1, 256, 256), 9, np.uint8))
+    with open_raster(scene) as raster, raster.resampled(Resampling(2, 2, "")) as coarse:
+        assert (coarse.read((1,), 64, 0, 192, 256) == 9).all()
 
 
 def test_bands_of_several_types_cannot_be_read_together(make_raster: MakeRaster, tmp_path: Path) -> None:

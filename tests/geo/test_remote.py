@@ -329,3 +329,14 @@ def test_a_vrt_in_a_vrt_may_lead_far_away(tmp_path: Path) -> None:
         assert is_remote(str(outer))
     side_by_side(tmp_path / "near.vrt", "b.tif", "near.vrt")  # names itself, as no VRT should
     assert not is_remote(str(tmp_path / "near.vrt"))
+
+
+def test_an_address_in_the_metadata_of_a_vrt_is_no_source(tmp_path: Path) -> None:
+    """A VRT repeats what its tile says of itself; far away, masks and world files beside tiles are not seen."""
+    vrt = tmp_path / "scene.vrt"
+    software = '<Metadata><MDI key="TIFFTAG_SOFTWARE">https://example.org</MDI></Metadata>'
+    source = "<SourceFilename>{}</SourceFilename>"
+    for name, expected in (("near.tif", False), ("https://example.org/far.tif", True)):
+        vrt.write_text(f"<VRTDataset>{software}{source.format(name)}{software}</VRTDataset>")
+        remote._has_remote_sources.cache_clear()
+        assert is_remote(str(vrt)) is expected

@@ -18,8 +18,8 @@ from affine import Affine
 from weft_geo.errors import InputError, OutputBusyError, OutputExistsError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.mosaic import write_mosaic
-from weft_geo.inference import CallablePredictor, SceneTask, run_fleet, run_scene
-from weft_geo.inference.ledger import Ledger, check_outputs
+from weft_geo.inference import CallablePredictor, SceneTask, ledger, run_fleet, run_scene
+from weft_geo.inference.ledger import Ledger, check_outputs, choose_missing
 from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.provenance import count_objects, read_provenance
 
@@ -262,3 +262,31 @@ def test_two_runs_into_one_folder_refuse_each_other(make_raster: MakeRaster, tmp
         run_fleet(tasks, make_oracle, ledger)
     assert not ledger.exists()
     assert len(run_fleet(tasks, make_oracle, ledger)) == 2
+
+
+def test_statistics_beside_a_scene_change_nothing(make_raster: MakeRaster, tmp_path: Path) -> None:
+    """QGIS has GDAL write them as it shows a layer; what else is noted there does count."""
+    tasks, ledger = scenes_in(tmp_path, make_raster, 2), tmp_path / "ledger.json"
+    run_fleet(tasks, make_oracle, ledger)
+    notes = Path(f"{tasks[0].scene}.aux.xml")
+    statistics = '<Metadata><MDI key="STATISTICS_MEAN">7</MDI></Metadata>'
+    notes.write_text(f'<PAMDataset><PAMRasterBand band="1">{statistics}</PAMRasterBand></PAMDataset>')
+    ran: list[str] = []
+    run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry: ran.append(entry["scene"]))
+    assert not ran
+    bands = "".join(f'<PAMRasterBand band="{n}"><NoDataValue>0</NoDataValue></PAMRasterBand>' for n in (1, 2, 3))
+    notes.write_text(f"<PAMDataset>{bands}</PAMDataset>")
+    with pytest.raises(OutputExistsError, match="scene0"):
+        run_fleet(tasks, make_oracle, ledger)
+
+
+def test_scenes_without_outputs_are_not_opened_to_find_what_is_done(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, book, opened = scenes_in(tmp_path, make_raster, 2), Ledger(tmp_path / "ledger.json"), []
+    run_fleet(tasks[:1], make_oracle, book.path)
+    book = Ledger(book.path)
+    describe = ledger.describe_run
+    monkeypatch.setattr(ledger, "describe_run", lambda *asked: opened.append(asked[2]) or describe(*asked))
+    assert choose_missing(tasks, book, "0" * 64, {}, overwrite=False) == tasks[1:]
+    assert opened == [tasks[0].scene]

@@ -10,6 +10,7 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pytest
+import rasterio
 
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import CallablePredictor, SceneTask, local_engine, run_fleet
@@ -139,3 +140,23 @@ def test_a_ledger_that_takes_long_to_write_is_written_less_often(
     assert 3 <= len(set(noted)) <= 8
     book.save(tasks)
     assert len(Ledger(tmp_path / "ledger.json").outputs) == 200
+
+
+def test_a_scene_far_away_takes_no_mask_from_one_beside_it(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is set for the network while a scene is looked at, before it is run, is for that scene alone."""
+    monkeypatch.setattr("weft_geo.geo.remote.WAITS", (1.0,))
+    scene, inside = make_raster(255, height=64, width=64), np.ones((64, 64), bool)
+    inside[:, :32] = False
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(scene, "r+") as dataset:
+        dataset.write_mask(inside)
+    contract = ModelContract(window=64, overlap=0)
+    predictor = CallablePredictor(lambda images: images[:, :1] / np.float32(255), contract, concurrency=2)
+    tasks = [
+        SceneTask(str(scene), tmp_path / "near.gpkg"),
+        SceneTask("http://127.0.0.1:9/none.tif", tmp_path / "far.gpkg"),
+    ]
+    entries = run_fleet(tasks, lambda: predictor, tmp_path / "ledger.json")
+    assert [entry["status"] for entry in entries] == ["done", "failed"]
+    assert geopandas.read_file(tmp_path / "near.gpkg", layer="objects").area_m2.round().tolist() == [512]

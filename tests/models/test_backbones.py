@@ -194,3 +194,12 @@ def test_a_frozen_trunk_keeps_less_than_a_trained_one_and_recomputing_least() ->
     assert recomputed < 0.3 * frozen
     torch.testing.assert_close(gradient, expected)
     torch.testing.assert_close(again, expected)
+
+
+def test_a_folder_called_pretrained_is_not_taken_for_the_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrained").mkdir()
+    asked: list[str] = []
+    monkeypatch.setattr("weft_geo.models.checkpoint.load_timm_weights", lambda _, source: asked.append(str(source)))
+    load_weights(build_model("weft-tiny", backbone="timm/vit_tiny_patch16_224"), "pretrained")
+    assert asked == ["pretrained"]

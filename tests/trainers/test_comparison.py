@@ -43,6 +43,20 @@ def test_the_rows_of_the_tables() -> None:
         variants("losses", ModelConfig())
 
 
+def test_a_table_that_is_refused_is_left_as_it_is(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    config = build_config(values(optimizer={"max_steps": 1}, run={"val_every": 1}))
+    for name, model in variants("experts", config.model).items():
+        folder = tmp_path / name.replace(" ", "_")
+        folder.mkdir()
+        (folder / "config.yaml").write_text(replace(config, model=model).to_yaml())
+        (folder / "report.json").write_text(json.dumps(asdict(DONE)))
+    compare(config, "experts", tmp_path)
+    before = [(tmp_path / name).read_text() for name in ("table.md", "table.json")]
+    with pytest.raises(InputError, match=r"begun with other values of optimizer\.max_steps"):
+        compare(build_config(values(optimizer={"max_steps": 2}, run={"val_every": 1})), "experts", tmp_path)
+    assert [(tmp_path / name).read_text() for name in ("table.md", "table.json")] == before
+
+
 def test_a_table_goes_on_where_it_stopped(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     config = build_config(values(optimizer={"max_steps": 1}, run={"val_every": 1}))
     for name, model in variants("experts", config.model).items():

@@ -19,6 +19,7 @@ from affine import Affine
 from weft_geo.errors import InputError, RasterError
 from weft_geo.geo.raster import open_raster
 from weft_geo.geo.raster_info import RasterInfo
+from weft_geo.geo.remote import gdal_name
 
 GRID_TOLERANCE = 0.1
 """Pixels by which a tile may lie off the grid of the first."""
@@ -35,8 +36,6 @@ VRT_TYPES = {
     "float32": "Float32",
     "float64": "Float64",
 }
-ARCHIVES = {"zip": "/vsizip/", "tar": "/vsitar/", "gzip": "/vsigzip/"}
-STORES = {"file": "", "s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/", "oss": "/vsioss/"}
 COLORS = ("red", "green", "blue", "alpha", "gray", "palette")
 
 
@@ -169,20 +168,6 @@ def _add_sources(
 
 def _has_nodata(info: RasterInfo) -> bool:
     return info.nodata is not None and not info.masked
-
-
-def gdal_name(path: str) -> str:
-    """How GDAL calls what rasterio opens by a URL, such as ``s3://…`` or ``zip+https://…/a.zip!b.tif``."""
-    scheme, found, rest = path.partition("://")
-    if not found:
-        return path
-    outer, _, inner = scheme.partition("+")
-    if outer in ARCHIVES:
-        rest = rest.replace("!", "/")
-        return ARCHIVES[outer] + (gdal_name(f"{inner}://{rest}") if inner else rest)
-    if scheme in ("http", "https", "ftp"):
-        return f"/vsicurl/{path}"
-    return STORES.get(scheme, f"{scheme}://") + rest
 
 
 def _same(one: float | None, two: float | None) -> bool:

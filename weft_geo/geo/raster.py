@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
+from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
@@ -29,7 +30,7 @@ from weft_geo.geo.gdal_settings import CAREFUL_OPTIONS
 from weft_geo.geo.ground import Resampling, parse_crs
 from weft_geo.geo.not_opened import not_opened, some
 from weft_geo.geo.raster_info import RasterInfo
-from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, is_remote, patiently, refusal
+from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, gdal_name, is_remote, patiently, refusal
 
 MOST_SAMPLED_ROWS = 1024
 """Whole rows of blocks as high as this at most are read to pick pixels from."""
@@ -286,19 +287,23 @@ class Raster:
             overview = rasterio.open(self.info.path, overview_level=fine[-1])
         except RasterioIOError:  # some formats list overviews that cannot be opened alone
             return None
-        if self._masks_alike(overview):
+        if self._masks_alike(overview, self.info.overviews[fine[-1]]):
             return overview
         overview.close()
         return None
 
-    def _masks_alike(self, overview: Any) -> bool:
-        """Whether the mask has overviews too: of a mask that has none, GDAL's overview is all valid."""
+    def _masks_alike(self, overview: Any, decimation: int) -> bool:
+        """Whether the mask has that overview too: of a mask that has none, GDAL's overview is all valid."""
         if MaskFlags.per_dataset not in overview.mask_flag_enums[0] or self._alpha_band is not None:
             return True
-        shape = (min(overview.height, MOST_SAMPLED_ROWS), min(overview.width, MOST_SAMPLED_ROWS))
-        if not overview.dataset_mask(out_shape=shape).all():
-            return True
-        return bool(self._mask(Window(0, 0, self.info.width, self.info.height), shape).all())
+        # The overviews of a mask are those of a VRT in which it is the only band; rasterio has no other way to them.
+        source = f"<SourceFilename>{escape(gdal_name(self.info.path))}</SourceFilename><SourceBand>mask,1</SourceBand>"
+        with rasterio.open(
+            f'<VRTDataset rasterXSize="{self.info.width}" rasterYSize="{self.info.height}">'
+            "<GeoTransform>0, 1, 0, 0, 0, -1</GeoTransform>"
+            f'<VRTRasterBand dataType="Byte"><SimpleSource>{source}</SimpleSource></VRTRasterBand></VRTDataset>'
+        ) as mask:
+            return decimation in mask.overviews(1)
 
     def _read(self, bands: tuple[int, ...], window: Window, shape: tuple[int, int] | None = None) -> NDArray[Any]:
         # GDAL 3.10 gives wrong pixels where a band that it decodes in threads is asked for twice in one read.

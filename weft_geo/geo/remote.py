@@ -37,6 +37,23 @@ WAITS = (0.5, 2.0, 8.0)
 REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|webhdfs)(_streaming)?[/?]|(^|[+>])(https?|ftp|s3|gs|az|oss)://")
 """GDAL's and rasterio's names for what lies elsewhere, streamed or not, be it in an archive."""
 
+ARCHIVES = {"zip": "/vsizip/", "tar": "/vsitar/", "gzip": "/vsigzip/"}
+STORES = {"file": "", "s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/", "oss": "/vsioss/"}
+
+
+def gdal_name(path: str) -> str:
+    """How GDAL calls what rasterio opens by a URL, such as ``s3://…`` or ``zip+https://…/a.zip!b.tif``."""
+    scheme, found, rest = path.partition("://")
+    if not found:
+        return path
+    outer, _, inner = scheme.partition("+")
+    if outer in ARCHIVES:
+        rest = rest.replace("!", "/")
+        return ARCHIVES[outer] + (gdal_name(f"{inner}://{rest}") if inner else rest)
+    if scheme in ("http", "https", "ftp"):
+        return f"/vsicurl/{path}"
+    return STORES.get(scheme, f"{scheme}://") + rest
+
 
 def is_remote(path: str) -> bool:
     """Whether a path leads over a network, be it by the sources of a local VRT."""
@@ -50,6 +67,7 @@ def _has_remote_sources(vrt: str, written_ns: int) -> bool:
     found = [Path(vrt)]
     for one in found:  # grows meanwhile: the sources of a VRT may be VRTs
         text = one.read_text(encoding="utf-8", errors="replace")
+        text = re.sub(r"<Metadata\b.*?</Metadata>", "", text, flags=re.DOTALL)  # a maker's address is no source
         if REMOTE.search(text):
             return True
         inside = (one.parent / unescape(name) for name in re.findall(r">([^<>]+\.vrt)<", text, re.IGNORECASE))

@@ -227,7 +227,15 @@ def _identity(scene: str, predictor: Predictor, job: SceneJob) -> dict[str, Any]
         "software": __version__,
         "model": [predictor.sha256, predictor.device, predictor.contract.to_json()],
         "scene": [str(Path(scene).absolute()) if stamp_of(scene) else scene, stamps],
-        "raster": [info.height, info.width, info.dtype, list(info.transform), info.required_crs.to_wkt()],
+        "raster": [
+            info.height,
+            info.width,
+            info.dtype,
+            list(info.transform),
+            info.required_crs.to_wkt(),
+            repr(info.nodata),
+            info.colors,
+        ],
         "job": [
             job.origin,
             asdict(job.grid),

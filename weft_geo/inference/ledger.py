@@ -19,7 +19,7 @@ from weft_geo.geo.whole_files import written_whole
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.journal import was_publishing
-from weft_geo.inference.provenance import count_objects, files_of, read_provenance, stamp_of, stamps_of
+from weft_geo.inference.provenance import count_objects, read_provenance, stamp_of, state_of
 from weft_geo.inference.run import Progress
 
 Entry = dict[str, Any]
@@ -90,7 +90,7 @@ def describe_run(model: str, options: dict[str, Any], scene: str) -> str:
     Files are told by size and time, as in a scene's journal.
     """
     how = {key: value for key, value in options.items() if key not in ("overwrite", "resume", "workers", "max_memory")}
-    how["files"] = [*stamps_of(files_of(scene)), stamp_of(options.get("aoi"))]
+    how["files"] = [*state_of(scene), stamp_of(options.get("aoi"))]
     return hashlib.sha256(json.dumps([model, how], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -165,7 +165,10 @@ def choose_missing(
     """
     if overwrite:
         return list(tasks)
-    runs = {task.scene: describe_run(model, options, task.scene) for task in tasks}
+    # Scenes without outputs need not be opened for it, which takes some milliseconds each.
+    begun = [task for task in tasks if any(path.exists() for path in task.outputs)]
+    runs = dict.fromkeys((task.scene for task in tasks), "")
+    runs |= {task.scene: describe_run(model, options, task.scene) for task in begun}
     missing = [task for task in tasks if not book.is_done(task, runs[task.scene])]
     for task in missing:
         run = runs[task.scene]

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from weft_geo.inference.backends import Predictor, answer_here, takes_stored
 from weft_geo.inference.interrupts import terminate_as_error
 from weft_geo.inference.ledger import Entry, Ledger, SceneTask, choose_missing, run_scene
 from weft_geo.inference.run import Progress
-from weft_geo.inference.stages import several
+from weft_geo.inference.stages import ahead, several
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 SMALL_PIXELS = 1 << 22
@@ -50,11 +51,12 @@ def run_here(
             yield run_scene(task, predictor, options, progress)
         return
     overlap = _Overlap(predictor, options, progress, len(missing))
-    for small, group in groupby(missing, key=_is_small):
-        if small:
-            yield from overlap.run(group)
-        else:
-            yield from overlap.run_alone(group)
+    # In a thread of its own: what the main one sets to look at a scene far away would hold for those under way, too.
+    looks = ahead(((task, _is_small(task)) for task in missing), 1, "look", hand_over_settings())
+    with closing(looks):
+        for small, group in groupby(looks, key=itemgetter(1)):
+            scenes = (task for task, _ in group)
+            yield from overlap.run(scenes) if small else overlap.run_alone(scenes)
 
 
 def _is_small(task: SceneTask) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -40,19 +41,20 @@ def stamp_of(path: Any) -> list[int] | None:
 
 
 def stamps_of(files: Iterable[str]) -> list[list[int] | None]:
-    """Those of all files that a scene is read from: of a VRT its tiles too, and a mask or a world file beside it."""
-    return [stamp_of(file) for file in files]
+    """Those of all files that a scene is read from: of a VRT its tiles too, and a mask or a world file beside it.
+
+    Not of what GDAL notes beside it, such as the statistics of a layer that QGIS has shown; what else may be noted
+    there is in the raster's info.
+    """
+    return [stamp_of(file) for file in files if not file.lower().endswith(".aux.xml")]
 
 
-def files_of(scene: str) -> tuple[str, ...]:
-    """The files that a scene is read from; it alone if it is far away, or cannot be opened."""
-    if is_remote(scene):
-        return (scene,)
-    try:
-        with open_raster(scene) as raster:
-            return raster.files or (scene,)
-    except WeftGeoError:
-        return (scene,)
+def state_of(scene: str) -> list[Any]:
+    """What tells whether a scene has changed; nothing does if it is far away, or cannot be opened."""
+    if not is_remote(scene):
+        with suppress(WeftGeoError), open_raster(scene) as raster:
+            return [*stamps_of(raster.files or (scene,)), repr(raster.info)]
+    return stamps_of([scene])
 
 
 def read_provenance(output: Path) -> dict[str, Any]:

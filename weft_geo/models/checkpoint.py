@@ -122,7 +122,8 @@ def load_weights(model: Segmenter, path: str | Path, *, trunk_only: bool = False
     Raises:
         CheckpointError: the file cannot be read or does not fit.
     """
-    file = fetch(path)
+    is_word = str(path) == "pretrained" and isinstance(model.trunk, TimmTrunk)  # there may be a folder of that name
+    file = Path(path) if is_word else fetch(path)
     if isinstance(model.trunk, TimmTrunk) and not _is_ours(file):
         load_timm_weights(model.trunk, file)
         return

@@ -118,11 +118,12 @@ def compare(
         remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
     hear("start", table, 0, len(wanted), "")
+    runs = {name: (replace(config, model=model), folder / _folder_name(name)) for name, model in wanted.items()}
+    done = {name: _finished(*run) for name, run in runs.items()}  # a table of other values is refused as it is
     rows: list[Row] = []
     _write(Table(table, rows), folder)  # tells that this folder is a table's
-    for name, model in wanted.items():
-        one, place = replace(config, model=model), folder / _folder_name(name)
-        report = _finished(one, place) or train_apart(one, place, _of_row(hear, f"{table}: {name}"))
+    for name, run in runs.items():
+        report = done[name] or train_apart(*run, _of_row(hear, f"{table}: {name}"))
         rows.append(Row(name, report))
         _write(Table(table, rows), folder)
         hear("progress", table, len(rows), len(wanted), f"{name}: mIoU {report.val_miou:.4f}")
