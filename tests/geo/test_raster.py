@@ -259,9 +259,9 @@ def test_a_band_asked_for_twice_is_the_same_twice(
 
 
 def test_a_mask_without_overviews_holds_on_a_coarser_grid(make_raster: MakeRaster, tmp_path: Path) -> None:
-    size = 4096
+    size = 8192
     inside = np.ones((size, size), bool)
-    inside[1028:1032, 1028:1032] = False  # smaller than what a decimated look at the mask is sure to see
+    inside[2008:2012, 2008:2012] = False  # smaller than what a decimated look at the mask is sure to see
     tiles = {"bands": 1, "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate"}
     scene = make_raster(np.full((1, size, size), 7), name="scene & all.tif", **tiles)
     with rasterio.open(scene, "r+") as dataset:

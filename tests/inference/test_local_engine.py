@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 import rasterio
 
 from weft_geo.geo.contract import ModelContract
-from weft_geo.inference import CallablePredictor, SceneTask, local_engine, run_fleet
+from weft_geo.inference import CallablePredictor, SceneTask, local_engine, run_fleet, run_scene
 from weft_geo.inference.ledger import Ledger
 
 MakeRaster = Callable[..., Path]
@@ -146,9 +148,22 @@ def test_a_scene_far_away_takes_no_mask_from_one_beside_it(
     make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is set for the network while a scene is looked at, before it is run, is for that scene alone."""
-    monkeypatch.setattr("weft_geo.geo.remote.WAITS", (1.0,))
-    scene, inside = make_raster(255, height=64, width=64), np.ones((64, 64), bool)
-    inside[:, :32] = False
+    looking, done = threading.Event(), threading.Event()
+
+    def wait(_: float) -> None:
+        looking.set()
+        done.wait(10)
+
+    def run_meanwhile(task: SceneTask, **options: Any) -> dict[str, Any]:
+        assert looking.wait(10)
+        entry = run_scene(task, **options)
+        done.set()
+        return entry
+
+    monkeypatch.setattr("weft_geo.geo.remote.time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(local_engine, "run_scene", run_meanwhile)
+    scene, inside = make_raster(255, height=32, width=32), np.ones((32, 32), bool)
+    inside[:, :16] = False
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(scene, "r+") as dataset:
         dataset.write_mask(inside)
     contract = ModelContract(window=64, overlap=0)
@@ -159,4 +174,4 @@ def test_a_scene_far_away_takes_no_mask_from_one_beside_it(
     ]
     entries = run_fleet(tasks, lambda: predictor, tmp_path / "ledger.json")
     assert [entry["status"] for entry in entries] == ["done", "failed"]
-    assert geopandas.read_file(tmp_path / "near.gpkg", layer="objects").area_m2.round().tolist() == [512]
+    assert geopandas.read_file(tmp_path / "near.gpkg", layer="objects").area_m2.round().tolist() == [128]
