@@ -7,9 +7,11 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
 from weft_geo.geo import cog as cog_module
+from weft_geo.geo import copy_as_cog
 from weft_geo.geo.cog import CogWriter, check_output
 
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
@@ -81,6 +83,38 @@ def test_a_layout_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(RunError, match=r"out\.tif cannot be written: .*strips\.tif"):
             cog.finish()
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_disk_did_not_take_to_its_end_is_no_copy(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="Windows sets no limit to files")
+    values = np.random.default_rng(0).integers(0, 255, (2, 600, 600), np.uint8)
+    source, target = tmp_path / "source.tif", tmp_path / "target.tif"
+    profile = {
+        "driver": "GTiff",
+        "count": 2,
+        "height": 600,
+        "width": 600,
+        "dtype": "uint8",
+        "crs": CRS.from_epsg(32633),
+    }
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(source, "w", transform=UTM, **profile) as dataset:
+        dataset.write(values)
+        dataset.write_mask(values[0] > 100)
+    options = {"compress": "deflate", "blocksize": 512}
+    copy_as_cog.copy(str(source), str(target), options)
+    whole, limits, refused = target.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE), 0
+    for missing in range(1, 250_000, 12_000):
+        target.unlink(missing_ok=True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) - missing, limits[1]))
+        try:
+            copy_as_cog.copy(str(source), str(target), options)
+        except RasterioError:
+            refused += 1
+        else:
+            assert target.read_bytes() == whole
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert refused
 
 
 @pytest.mark.parametrize("transform", [UTM @ Affine.rotation(30), Affine(0.5, 0, 0, 0, 0.5, 0)])

@@ -13,6 +13,7 @@ from rasterio.windows import Window
 
 from weft_geo.errors import CrsError, RasterError, RunError
 from weft_geo.geo.ground import Resampling
+from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.geo.raster import MOST_SAMPLED_ROWS, Raster, open_raster
 
 MakeRaster = Callable[..., Path]
@@ -113,6 +114,62 @@ def test_resampling_keeps_place_and_picture(make_raster: MakeRaster, transform: 
         assert corner[0] == pytest.approx(corner[1], rel=1e-12)
         expected = ramp.reshape(32, 2, 24, 4).mean(axis=(1, 3))
         np.testing.assert_allclose(grid.read((1,), 0, 0, 32, 24)[0], expected, rtol=1e-5)
+
+
+def test_nodata_values_that_differ_from_band_to_band_hold_or_are_refused(
+    make_raster: MakeRaster, tmp_path: Path
+) -> None:
+    values = np.full((3, 64, 96), 100)
+    values[:, ~hole()] = np.array([[0], [1], [2]])
+    path = make_raster(values, driver="ENVI", name="scene.dat")
+    with rasterio.open(path) as dataset:
+        bands = "".join(
+            f'<VRTRasterBand dataType="Byte" band="{band}"><NoDataValue>{band - 1}</NoDataValue><SimpleSource>'
+            f'<SourceFilename relativeToVRT="1">scene.dat</SourceFilename><SourceBand>{band}</SourceBand>'
+            "</SimpleSource></VRTRasterBand>"
+            for band in (1, 2, 3)
+        )
+        place = ", ".join(map(str, dataset.transform.to_gdal()))
+        head = (
+            f'<VRTDataset rasterXSize="96" rasterYSize="64"><SRS>EPSG:32633</SRS><GeoTransform>{place}</GeoTransform>'
+        )
+    vrt = path.with_suffix(".vrt")
+    vrt.write_text(f"{head}{bands}</VRTDataset>")
+    with open_raster(vrt) as raster:
+        np.testing.assert_array_equal(raster.valid(0, 0, 64, 96), hole())
+        with (
+            pytest.raises(RasterError, match=r"nodata values \(0, 1, 2\), so it cannot be resampled.*--gsd native"),
+            raster.resampled(Resampling(2.0, 2.0, "")),
+        ):
+            pass
+    with pytest.raises(RasterError, match=r"nodata values \(0, 1, 2\), so it cannot be a tile of a mosaic"):
+        write_mosaic([vrt], tmp_path / "mosaic.vrt")
+
+
+@pytest.mark.parametrize(("driver", "part"), [("Zarr", "0.0"), ("MRF", "scene.ppg"), ("MRF", "scene.idx")])
+def test_the_files_of_a_raster_are_those_with_its_pixels(
+    make_raster: MakeRaster, tmp_path: Path, driver: str, part: str
+) -> None:
+    scene = tmp_path / f"scene.{driver.lower()}"
+    rasterio.shutil.copy(make_raster(bands=1), scene, driver=driver)
+    with open_raster(scene) as raster:
+        assert part in [Path(file).name for file in raster.files]
+
+
+@pytest.mark.parametrize("which", ["mask", "alpha", "both"])
+def test_a_pixel_needs_both_a_mask_and_an_alpha_band(make_raster: MakeRaster, which: str) -> None:
+    values, mask = np.full((4, 64, 96), 100), np.ones((64, 96), bool)
+    values[3] = 255
+    if which != "mask":
+        values[3, 10:20, 20:50] = 0
+    if which != "alpha":
+        mask[20:30, 20:50] = False
+    with open_raster(make_raster(values, mask=mask, colors=RGBA)) as raster:
+        expected = mask & (values[3] != 0)
+        np.testing.assert_array_equal(raster.valid(0, 0, 64, 96), expected)
+        np.testing.assert_array_equal(raster.sample((1, 2, 3), max_side=48)[1], expected[1::2, 1::2])
+        with pytest.raises(RasterError, match="a mask beside its alpha band"), raster.resampled(Resampling(2, 2, "")):
+            pass
 
 
 def test_a_resampled_rectangle_does_not_depend_on_its_surroundings(make_raster: MakeRaster) -> None:

@@ -17,6 +17,7 @@ import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.windows import Window
 
 
 def main() -> None:
@@ -39,8 +40,25 @@ def copy(source: str, target: str, options: dict[str, Any]) -> None:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             rasterio.shutil.copy(source, target, driver="COG", **options)
+            _read_back(target)
         except CPLE_BaseError as error:  # rasterio lets GDAL's own errors through here
             raise RasterioIOError(str(error)) from error
+
+
+def _read_back(path: str) -> None:
+    """Reads all of a copy, for rasterio does not say what fails as GDAL closes it: a full disk above all."""
+    with rasterio.open(path) as whole:
+        levels = len(whole.overviews(1))
+    for level in range(-1, levels):
+        with rasterio.open(
+            path, num_threads="all_cpus", **({"overview_level": level} if level >= 0 else {})
+        ) as dataset:
+            high, wide = dataset.block_shapes[0]
+            for top in range(0, dataset.height, high):
+                for left in range(0, dataset.width, 8 * wide):  # some blocks at a time, which are decoded in threads
+                    area = Window(left, top, 8 * wide, high).intersection(Window(0, 0, dataset.width, dataset.height))
+                    dataset.read(window=area)
+                    dataset.dataset_mask(window=area)
 
 
 def _end_with_parent() -> None:

@@ -58,6 +58,7 @@ def write_mosaic(tiles: Sequence[str | Path], path: Path) -> Path:
     infos = []
     for tile in tiles:
         with open_raster(tile) as raster:
+            raster.require_one_nodata("a tile of a mosaic; leave it out")
             infos.append(raster.info)
     first = infos[0]
     if first.transform.b or first.transform.d or first.transform.e >= 0:

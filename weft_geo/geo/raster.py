@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 from xml.sax.saxutils import escape
@@ -31,6 +31,7 @@ from weft_geo.geo.ground import Resampling, parse_crs
 from weft_geo.geo.not_opened import not_opened, some
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, gdal_name, is_remote, patiently, refusal
+from weft_geo.geo.source_files import source_files
 
 MOST_SAMPLED_ROWS = 1024
 """Whole rows of blocks as high as this at most are read to pick pixels from."""
@@ -55,6 +56,10 @@ class Raster:
         self._reading = dataset
         # GDAL takes an alpha band for a mask only if it is 8 or 16 bits deep; that of a resampled float raster is not.
         self._alpha_band = info.colors.index("alpha") + 1 if "alpha" in info.colors else None
+        # To GDAL a mask takes the place of alpha. Here a pixel needs both: who writes one often leaves the other full.
+        self._masked_twice = self._alpha_band is not None and self._dataset.mask_flag_enums[0] == [
+            MaskFlags.per_dataset
+        ]
         self._all_valid = self._alpha_band is None and all(
             flags == [MaskFlags.all_valid] for flags in self._dataset.mask_flag_enums
         )
@@ -66,13 +71,8 @@ class Raster:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that it is read from: its own first, then those beside it, or the tiles of a VRT, and theirs."""
-        found = list(self._dataset.files)
-        for file in found:  # grows meanwhile: GDAL does not look into VRTs of VRTs
-            if file != found[0] and file.lower().endswith(".vrt"):
-                with suppress(RasterioIOError), rasterio.open(file) as tile:
-                    found += [other for other in tile.files if other not in found]
-        return tuple(found)
+        """The files that it is read from, see ``source_files``."""
+        return source_files(self._dataset)
 
     def require_one_type(self, bands: tuple[int, ...]) -> None:
         """Makes sure that some bands can be read together.
@@ -86,6 +86,23 @@ class Raster:
                     f"{self.info.name} has bands of several types, band {band} {dtype} and the first "
                     f"{self.info.dtype}; convert it to one (gdal_translate -ot …)"
                 )
+
+    def require_one_nodata(self, purpose: str) -> None:
+        """Makes sure that one nodata value holds for all bands: rasterio warps all of them with the first one's.
+
+        Args:
+            purpose: What else the raster cannot be, for the message.
+
+        Raises:
+            RasterError: If bands have values of their own.
+        """
+        values = self._dataset.nodatavals
+        if not self.info.masked and len(set(map(repr, values))) > 1:  # a NaN is not like itself
+            listed = ", ".join("none" if value is None else f"{value:g}" for value in values)
+            raise RasterError(
+                f"{self.info.name} has bands with different nodata values ({listed}), so it cannot be {purpose}, or "
+                "bring them to one first (gdalwarp -srcnodata … -dstnodata …)"
+            )
 
     def read(self, bands: tuple[int, ...], top: int, left: int, height: int, width: int) -> NDArray[Any]:
         """Reads a rectangle as it is stored.
@@ -237,6 +254,12 @@ class Raster:
         self, crs: CRS, transform: Affine, height: int, width: int, coarser: bool, finer: float, covered: bool
     ) -> Iterator[Raster]:
         """`finer`: an overview may be read that is decimated by at most this; `covered`: all of the grid is valid."""
+        self.require_one_nodata("resampled; give --gsd native")
+        if self._masked_twice:
+            raise RasterError(
+                f"{self.info.name} has a mask beside its alpha band, so it cannot be resampled; write it without "
+                "one of them first (gdal_translate -mask none, or -b 1 -b 2 -b 3), or give --gsd native"
+            )
         options: dict[str, Any] = {"UNIFIED_SRC_NODATA": "YES"}
         if not covered and "alpha" not in self.info.colors:
             options["add_alpha"] = True
@@ -320,10 +343,15 @@ class Raster:
 
     def _mask(self, window: Window, shape: tuple[int, int] | None = None) -> NDArray[np.bool_]:
         if self._alpha_band is not None:
-            mask: NDArray[np.bool_] = self._read((self._alpha_band,), window, shape)[0] != 0
-            return mask
+            opaque: NDArray[np.bool_] = self._read((self._alpha_band,), window, shape)[0] != 0
+            return opaque & self._stored_mask(window, shape) if self._masked_twice else opaque
+        return self._stored_mask(window, shape)
+
+    def _stored_mask(self, window: Window, shape: tuple[int, int] | None) -> NDArray[np.bool_]:
         try:
-            mask = self._reading.read(lambda dataset: dataset.dataset_mask(window=window, out_shape=shape)) != 0
+            mask: NDArray[np.bool_] = (
+                self._reading.read(lambda dataset: dataset.dataset_mask(window=window, out_shape=shape)) != 0
+            )
         except RasterioError as error:
             raise self._unreadable(window, error) from error
         return mask
