@@ -41,7 +41,7 @@ def copy(source: str, target: str, options: dict[str, Any]) -> None:
         try:
             rasterio.shutil.copy(source, target, driver="COG", **options)
             _read_back(target)
-        except CPLE_BaseError as error:  # rasterio lets GDAL's own errors through here
+        except (CPLE_BaseError, SystemError) as error:  # rasterio lets GDAL's own errors through, and nameless ones
             raise RasterioIOError(str(error)) from error
 
 
