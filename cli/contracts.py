@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from weft_geo.errors import CheckpointError, ContractError
 from weft_geo.geo.contract import METADATA_KEY, ModelContract
+from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE, find_model
 
-_MODELS = ("model.onnx", "model.safetensors", "adapter.safetensors")
 _LONGEST_HEADER = 100_000_000
 _METADATA_PROPS = 14  # the field's number in ONNX's ModelProto
 
@@ -58,7 +58,7 @@ def read_trunk_hash(model: str) -> str:
 
 def _in_run(path: str) -> Path:
     """What the folder of a run holds, an adapter without its trunk, too; any other path as it is."""
-    return next((Path(path) / name for name in _MODELS if (Path(path) / name).is_file()), Path(path))
+    return find_model(Path(path), ONNX, WHOLE, ADAPTER) or Path(path)
 
 
 def _read_safetensors(path: Path) -> dict[str, str]:

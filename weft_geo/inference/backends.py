@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import CheckpointError, InputError, MissingExtraError, UnknownNameError
 from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE, find_model
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 from weft_geo.inference.symmetries import mean_over
 
@@ -221,10 +222,9 @@ def in_run(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    for name in ("model.onnx", "model.safetensors"):
-        if (path / name).is_file():
-            return path / name
-    if (path / "adapter.safetensors").is_file():
+    if found := find_model(path, ONNX, WHOLE):
+        return found
+    if find_model(path, ADAPTER):
         raise CheckpointError(
             f"{path} holds an adapter without its trunk; weft-geo export {path} --trunk FILE -o model.onnx makes one "
             "model of both"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from weft_geo.errors import CheckpointError
 from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.run_files import ADAPTER, WHOLE, find_model
 from weft_geo.geo.whole_files import written_whole
 from weft_geo.models.backbones import TimmTrunk
 from weft_geo.models.backbones.timm_vit import load_timm_weights
@@ -179,9 +180,8 @@ def in_run(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    for name in ("model.safetensors", "adapter.safetensors"):
-        if (path / name).is_file():
-            return path / name
+    if found := find_model(path, WHOLE, ADAPTER):
+        return found
     raise CheckpointError(f"{path} holds no model.safetensors; let the run end, or give a checkpoint")
 
 

@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 from weft_geo.errors import OutputExistsError
+from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE
 from weft_geo.geo.whole_files import place_of
 
 CONFIG, REPORT, LAST, BEST, RATES = "config.yaml", "report.json", "last.ckpt", "best.ckpt", "learning_rate.png"
 TABLE = ("table.json", "table.md")
 _OF_A_RUN = {
-    CONFIG, REPORT, LAST, BEST, RATES, "train.csv", "val.csv", "tensorboard", "pictures", "model.safetensors",
-    "adapter.safetensors", "model.onnx",
+    CONFIG, REPORT, LAST, BEST, RATES, "train.csv", "val.csv", "tensorboard", "pictures", WHOLE, ADAPTER, ONNX,
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from weft_geo.datasets.datamodules import is_first_process
 from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE
 from weft_geo.geo.whole_files import written_whole
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
@@ -302,12 +303,12 @@ def write_model(model: Segmenter, config: TrainConfig, folder: Path, hear: Progr
     files: dict[str, str] = {}
     own_images = bool(config.data.images)
     if model.config.trunk_is_frozen and config.model.weights:
-        files["adapter"] = str(save_checkpoint(model, folder / "adapter.safetensors"))
+        files["adapter"] = str(save_checkpoint(model, folder / ADAPTER))
     if own_images or "adapter" not in files:
-        files["model"] = str(save_checkpoint(model, folder / "model.safetensors", adapter_only=False))
+        files["model"] = str(save_checkpoint(model, folder / WHOLE, adapter_only=False))
     if own_images:
         hear("start", "export", 0, 0, "")
-        files["onnx"] = str(export_onnx(model, folder / "model.onnx", check=True).path)
+        files["onnx"] = str(export_onnx(model, folder / ONNX, check=True).path)
     return files
 
 
