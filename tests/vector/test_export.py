@@ -246,6 +246,20 @@ def test_a_failure_while_outlining_fails_the_run(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_failure_in_a_batch_says_why(suffix, tmp_path, monkeypatch):
+    """GDAL calls it "Error while accessing batch"."""
+
+    def fail(*_):
+        raise RunError("out of ink")
+        yield
+
+    monkeypatch.setattr(vectorizer.Vectorizer, "ordered", fail)
+    with pytest.raises(RunError, match="out of ink"):
+        write(tmp_path / f"o{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path):
     script = textwrap.dedent(
         f"""

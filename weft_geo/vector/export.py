@@ -19,18 +19,19 @@ import shutil
 import sqlite3
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pyproj
 import shapely
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
 from weft_geo.geo.whole_files import beginning_with, check_name, move_into_place, place_of
 from weft_geo.vector.antimeridian import to_longitudes
+from weft_geo.vector.geoparquet import write_geoparquet
 from weft_geo.vector.style import add_style
 
 LAYER = "objects"
@@ -144,14 +145,15 @@ class LayerFile:
 
         try:
             if self.suffix == ".parquet":
-                _write_parquet(target, batches, crs, provenance)
+                write_geoparquet(target, SCHEMA, batches, crs, provenance)
             else:
                 # GeoJSON and shapefiles take both kinds side by side; the others want one kind a layer.
                 kind = "Unknown" if self.suffix == ".geojson" else "MultiPolygon" if multi else "Polygon"
                 if multi and self.suffix in (".gpkg", ".fgb"):
                     batches = (_promote(batch) for batch in batches)
                 renamed = (pa.record_batch(batch.columns, schema=schema) for batch in batches)
-                self._write_arrow(target, pa.RecordBatchReader.from_batches(schema, renamed), crs, kind, provenance)
+                with _batches_that_say_why(schema, renamed) as reader:
+                    self._write_arrow(target, reader, crs, kind, provenance)
                 if self.suffix == ".gpkg":
                     add_style(target, LAYER)
         except (DataSourceError, DataLayerError, pa.ArrowException, OSError, sqlite3.Error) as error:
@@ -234,6 +236,26 @@ def _is_running(pid: str) -> bool:
     return True
 
 
+@contextmanager
+def _batches_that_say_why(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatchReader]:
+    """A reader for GDAL, which says of whatever fails in there that it failed: what it was goes on from here."""
+    failures: list[Exception] = []
+
+    def noting() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    try:
+        yield pa.RecordBatchReader.from_batches(schema, noting())
+    except Exception:
+        if failures:
+            raise failures[0] from None
+        raise
+
+
 def _promote(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Every geometry as a MultiPolygon."""
     shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
@@ -263,35 +285,3 @@ def _to_rfc7946(batches: Iterator[pa.RecordBatch], crs: pyproj.CRS | None) -> It
             # An object thinner than a centimetre keeps its own digits rather than vanish.
             rounded[bad] = np.where(shapely.is_empty(snapped), shapes[bad], snapped)
         yield _with_geometry(batch, shapely.orient_polygons(rounded))
-
-
-def _write_parquet(
-    target: Path, batches: Iterator[pa.RecordBatch], crs: pyproj.CRS | None, provenance: dict[str, Any] | None
-) -> None:
-    """GeoParquet 1.1 with a bbox column (https://geoparquet.org/releases/v1.1.0/)."""
-    corner = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
-    schema = SCHEMA.append(pa.field("bbox", corner))
-    kinds: set[str] = set()
-    total = np.array([np.inf, np.inf, -np.inf, -np.inf])
-    with pq.ParquetWriter(target, schema, compression="zstd", store_schema=False) as writer:
-        for batch in batches:
-            shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
-            kinds |= {("Polygon", "MultiPolygon")[int(kind == 6)] for kind in np.unique(shapely.get_type_id(shapes))}
-            bounds = shapely.bounds(shapes)
-            total[:2] = np.minimum(total[:2], bounds[:, :2].min(axis=0))
-            total[2:] = np.maximum(total[2:], bounds[:, 2:].max(axis=0))
-            box = pa.StructArray.from_arrays([pa.array(side) for side in bounds.T], fields=list(corner))
-            writer.write_batch(pa.record_batch([*batch.columns, box], schema=schema))
-        column: dict[str, Any] = {
-            "encoding": "WKB",
-            "geometry_types": sorted(kinds),
-            "crs": None if crs is None else crs.to_json_dict(),
-            "orientation": "counterclockwise",
-            "covering": {"bbox": {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}},
-        }
-        if np.isfinite(total).all():
-            column["bbox"] = total.tolist()
-        meta = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-        writer.add_key_value_metadata({"geo": json.dumps(meta)})
-        if provenance is not None:
-            writer.add_key_value_metadata({"weft_geo.provenance": json.dumps(provenance, default=str)})
