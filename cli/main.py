@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -116,6 +117,9 @@ class Application(click.Group):
             extra: Anything else of click.Command.main.
         """
         console = Console()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A pipe on Windows, or a terminal of another time, knows no ≥ and not every letter of a path.
+            sys.stdout.reconfigure(errors="backslashreplace")
         logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
         extra["standalone_mode"] = False
         before = signal.signal(signal.SIGTERM, _terminate)

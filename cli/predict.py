@@ -140,7 +140,8 @@ def predict(
 def _print_plans(
     console: Console, /, scenes: tuple[str, ...], predictor: Any, mask: bool, probability: bool, options: dict[str, Any]
 ) -> None:
-    """Print what a run would do, scene by scene, without doing it."""
+    """Print what a run would do, scene by scene, without doing it; of several, also which ones could only fail."""
+    from weft_geo.errors import PartialRunError, RunError, WeftGeoError
     from weft_geo.inference import plan_scene
     from weft_geo.vector import VectorOptions
 
@@ -150,8 +151,16 @@ def _print_plans(
     for name in ("threshold", "min_area_m2"):
         vector[name] = getattr(predictor.contract, name) if vector[name] is None else vector[name]
     VectorOptions(**vector)
+    failed = 0
     for scene in scenes:
-        plan = plan_scene(scene, predictor, mask=mask, probability=probability, **planned)
+        try:
+            plan = plan_scene(scene, predictor, mask=mask, probability=probability, **planned)
+        except WeftGeoError as error:
+            if len(scenes) == 1:
+                raise
+            failed += 1
+            console.warn(f"{scene} would fail: {error}")
+            continue
         console.result(
             f"{plan.scene}: {plan.height} × {plan.width} px of {plan.pixel} in {plan.crs}, "
             f"bands {','.join(map(str, plan.bands))}\n"
@@ -161,4 +170,7 @@ def _print_plans(
             f"  memory about {plan.memory_bytes / 2**20:.0f} MiB"
         )
         for warning in plan.warnings:
-            console.warn(warning)
+            console.warn(f"{scene}: {warning}" if len(scenes) > 1 else warning)
+    if failed:
+        message = f"{failed} of {len(scenes)} scenes would fail"
+        raise PartialRunError(message) if failed < len(scenes) else RunError(message)

@@ -38,13 +38,18 @@ def vectorize(
     classes: str | None,
     **options: Any,
 ) -> None:
-    """Outline the objects of RASTER: a mask (0/1 or 0/255), a class map, or probabilities (uint8 x 255, or 0 … 1)."""
-    from weft_geo.vector.options import VectorOptions
-    from weft_geo.vector.polygonize import vectorize_raster
+    """Outline the objects of RASTER: a mask (0/1 or 0/255), a class map, or probabilities (uint8 x 255, or 0 … 1).
 
-    for name in ("threshold", "min_area_m2"):  # None is for the model to say, and there is none
+    Of a raster that weft-geo predict wrote, it gives the objects that predict gave: threshold and least area are the
+    ones that predict had, unless they are given here.
+    """
+    from weft_geo.vector.options import VectorOptions
+    from weft_geo.vector.polygonize import read_origin, vectorize_raster
+
+    origin = read_origin(raster).get("parameters", {})
+    for name in ("threshold", "min_area_m2"):  # None is for the model to say whose raster it is, if it is any's
         if options[name] is None:
-            del options[name]
+            options[name] = origin.get(name, getattr(VectorOptions, name))
     names = [name.strip() for name in classes.split(",")] if classes else None
     count = vectorize_raster(
         raster,

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import geopandas
 import pytest
@@ -37,3 +40,11 @@ def test_layers_that_cannot_be_read(run, layers, tmp_path):
     first = geopandas.read_file("true.gpkg")
     first.to_file("true.gpkg", layer="second")
     assert "the layers true, second" in run("evaluate", *layers, code=2).stderr
+
+
+def test_a_pipe_that_knows_not_every_letter_gets_the_rest(layers, tmp_path):
+    """As on Windows, where what is piped is in the letters of the region."""
+    words = [sys.executable, "-m", "weft_geo_cli.main", "evaluate", "--objects", "found.gpkg", "--truth", "true.gpkg"]
+    done = subprocess.run(words, capture_output=True, cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "cp1252"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"at IoU \\u2265 0.5" in done.stdout

@@ -107,6 +107,22 @@ def test_json_progress_holds_errors_and_warnings_too(run, scene, model):
     assert any(event["event"] == "warning" and "resampled" in event["message"] for event in events)
 
 
+def test_programs_hear_which_scene_a_warning_is_of_and_that_a_folder_is_done(run, scene, model):
+    coarse = scene(3, name="b.tif", transform=rasterio.Affine(2, 0, 500_000, 0, -2, 5_000_000))
+    words = [scene(2, name="a.tif"), coarse, "-o", "out", "--progress", "json"]
+    events = [json.loads(line) for line in predict(run, *words, model=model).stderr.splitlines()]
+    (warning,) = [event for event in events if event["event"] == "warning"]
+    assert warning["message"].startswith(f"{coarse}: ")
+    assert "resampled" in warning["message"]
+    assert (events[-1]["event"], events[-1]["done"]) == ("done", 2)
+    objects = events[-1]["message"].split()[0]
+    ledger = json.loads(Path("out/ledger.json").read_text())
+    assert ["warnings" in entry for entry in ledger] == [False, True]
+    again = [json.loads(line) for line in predict(run, *words, model=model).stderr.splitlines()]
+    assert again[-1]["event"] == "done"
+    assert again[-1]["message"].split()[0] == objects
+
+
 def test_several_scenes_go_to_a_folder_with_a_ledger(run, scene, model, tmp_path):
     scenes = [scene(squares=2, name="a.tif"), scene(squares=3, name="b.tif")]
     predict(run, *scenes, "-o", "out", "--mask", "masks", model=model)
@@ -215,3 +231,13 @@ def test_provenance_names_area_and_averaging(run, scene, model):
     assert json.loads(said["parameters"])["aoi"] == "500000,4999960,500030,5000000"
     assert json.loads(said["parameters"])["tta"] == "flips"
     assert said["model_sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+
+
+def test_a_dry_run_names_every_scene_that_would_fail(run, scene, model, tmp_path):
+    (tmp_path / "broken.tif").write_text("no raster")
+    scenes = [scene(2, name="a.tif"), "broken.tif", "missing.tif", scene(3, name="b.tif")]
+    result = predict(run, *scenes, "-o", "out", "--dry-run", model=model, code=3)
+    assert [line for line in result.stdout.splitlines() if " px of " in line][1].startswith(f"{scenes[3]}: ")
+    assert result.stderr.count("would fail: ") == 2
+    assert result.stderr.splitlines()[-1] == "weft-geo: 2 of 4 scenes would fail"
+    assert not (tmp_path / "out").exists()

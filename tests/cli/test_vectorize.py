@@ -1,5 +1,10 @@
+import json
+from pathlib import Path
+
 import geopandas
 import numpy as np
+
+from weft_geo.inference.provenance import read_provenance
 
 
 def test_a_mask_to_objects(run, make_raster):
@@ -49,3 +54,17 @@ def test_a_crs_that_does_not_fit_is_refused_and_another_one_told(run, make_raste
     assert "is not a place in EPSG:4326" in refused.stderr
     placed = make_raster(np.full((1, 40, 60), 255, np.uint8), name="placed.tif")
     assert "says EPSG:32633" in run("vectorize", placed, "-o", "o.gpkg", "--crs", "EPSG:32634").stderr
+
+
+def test_a_raster_of_predict_keeps_threshold_and_least_area(run, scene, model):
+    """Tuning an outline must not bring back what the model's contract left out."""
+    chosen = ["--threshold", "0.6", "--min-area-m2", "26"]
+    run("predict", scene(), "-o", "o.gpkg", "--probability", "p.tif", "--mask", "m.tif", "--model", model, *chosen)
+    for raster in ("p.tif", "m.tif"):
+        run("vectorize", raster, "-o", "again.gpkg", "--overwrite")
+        assert len(geopandas.read_file("again.gpkg", layer="objects")) == 0
+        said = read_provenance(Path("again.gpkg"))
+        assert json.loads(said["parameters"])["threshold"] == 0.6
+        assert json.loads(said["origin"])["model"] == "bright"
+        run("vectorize", raster, "-o", "again.gpkg", "--overwrite", "--min-area-m2", "0")
+        assert len(geopandas.read_file("again.gpkg", layer="objects")) == 3

@@ -199,3 +199,18 @@ def test_tiles_by_url(make_raster: MakeRaster, tmp_path: Path, scheme: str) -> N
 )
 def test_what_gdal_calls_a_url(url: str, name: str) -> None:
     assert gdal_name(url) == name
+
+
+def test_a_mosaic_that_the_disk_does_not_take_is_one_clear_failure_and_leaves_nothing(
+    make_raster: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_raster()
+
+    def fill(path: Path, text: str, encoding: str) -> None:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fill)
+    with pytest.raises(RunError, match=r"m\.vrt cannot be written: No space left on device"):
+        write_mosaic([scene], tmp_path / "m.vrt")
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]

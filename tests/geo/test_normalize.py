@@ -51,6 +51,26 @@ def test_chooses_bands(
     assert all(warns in warning for warning in warnings)
 
 
+@pytest.mark.parametrize(
+    ("names", "bands", "warns"),
+    [
+        (("blue", "green", "red"), (3, 2, 1), False),
+        (("Blue", "Green", "Red", "NIR"), (3, 2, 1), False),
+        (("coastal_blue", "blue", "green_i", "green", "yellow", "red", "rededge", "nir"), (6, 4, 2), False),
+        (("B2", "B3", "B4", "B8"), (1, 2, 3), True),
+    ],
+)
+def test_the_names_of_bands_tell_their_colours(
+    make_raster: MakeRaster, names: tuple[str, ...], bands: tuple[int, ...], warns: bool
+) -> None:
+    path = make_raster(bands=len(names), dtype="uint16")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = names
+    with open_raster(path) as raster:
+        chosen, warnings = select_bands(raster.info, 3)
+    assert (chosen, bool(warnings)) == (bands, warns)
+
+
 def test_obeys_a_request(make_raster: MakeRaster) -> None:
     info = describe(make_raster, (RED, GREEN, BLUE, UNDEFINED))
     assert select_bands(info, 3, "4,1,2") == ((4, 1, 2), [])

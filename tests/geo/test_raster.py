@@ -1,11 +1,14 @@
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+import shapely
 from affine import Affine
 from rasterio.enums import ColorInterp
 from rasterio.env import hasenv
@@ -19,6 +22,7 @@ from weft_geo.geo.raster import MOST_SAMPLED_ROWS, Raster, open_raster
 MakeRaster = Callable[..., Path]
 
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
+BOUNDS = (500_000.0, 4_999_968.0, 500_048.0, 5_000_000.0)
 RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 
 
@@ -196,6 +200,19 @@ def test_a_plain_picture_is_told_from_a_map(make_raster: MakeRaster) -> None:
             _ = raster.info.pixel
 
 
+@pytest.mark.parametrize("crs", ["", "<SRS>EPSG:32633</SRS>"])
+def test_control_points_are_not_taken_for_pixels_as_units(make_raster: MakeRaster, tmp_path: Path, crs: str) -> None:
+    path = make_raster(crs=None, transform=Affine.identity())
+    corners = zip(((0, 0), (96, 0), (0, 64)), (UTM @ (0, 0), UTM @ (96, 0), UTM @ (0, 64)), strict=True)
+    points = "".join(f'<GCP Pixel="{c}" Line="{r}" X="{x}" Y="{y}"/>' for (c, r), (x, y) in corners)
+    rasterio.shutil.copy(path, tmp_path / "scene.vrt", driver="VRT")
+    text = (tmp_path / "scene.vrt").read_text()
+    placed = f'{crs}<GCPList Projection="EPSG:32633">{points}</GCPList>'
+    (tmp_path / "scene.vrt").write_text(text.replace("<VRTRasterBand", f"{placed}<VRTRasterBand", 1))
+    with pytest.raises(RasterError, match="ground control points only"), open_raster(tmp_path / "scene.vrt"):
+        pass
+
+
 def test_what_cannot_be_opened(make_raster: MakeRaster, tmp_path: Path) -> None:
     make_raster()
     (tmp_path / "text.tif").write_text("no raster")
@@ -206,8 +223,32 @@ def test_what_cannot_be_opened(make_raster: MakeRaster, tmp_path: Path) -> None:
     ]:
         with pytest.raises(RasterError, match=says), open_raster(tmp_path / path):
             pass
+    with tarfile.open(tmp_path / "bundle.tar", "w") as bundle:
+        bundle.add(tmp_path / "scene.tif", "B4.tif")
+    listed = r"give the raster in it: /vsitar/.*bundle\.tar/B4\.tif"
+    with pytest.raises(RasterError, match=listed), open_raster(tmp_path / "bundle.tar"):
+        pass
+    with pytest.raises(RasterError, match="cannot be opened as a raster"), open_raster('NETCDF:"scene.nc":band'):
+        pass
     complex_numbers = make_raster(np.ones((1, 8, 8)), dtype="complex64", name="radar.tif")
     with pytest.raises(RasterError, match="complex numbers"), open_raster(complex_numbers):
+        pass
+
+
+def test_radar_as_pairs_of_integers_cannot_be_opened(tmp_path: Path) -> None:
+    with rasterio.open(
+        tmp_path / "radar.tif", "w", driver="GTiff", height=8, width=8, count=1, dtype="complex_int16", transform=UTM
+    ):
+        pass
+    with pytest.raises(RasterError, match="complex numbers"), open_raster(tmp_path / "radar.tif"):
+        pass
+
+
+def test_a_tile_index_whose_missing_tiles_would_read_as_0_is_refused(make_raster: MakeRaster, tmp_path: Path) -> None:
+    tile = make_raster()
+    index = geopandas.GeoDataFrame({"location": [str(tile)]}, geometry=[shapely.box(*BOUNDS)], crs="EPSG:32633")
+    index.to_file(tmp_path / "index.gpkg")
+    with pytest.raises(RasterError, match=r"tile index.*gdalbuildvrt"), open_raster(f"GTI:{tmp_path / 'index.gpkg'}"):
         pass
 
 

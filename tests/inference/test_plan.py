@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 from rasterio.env import get_gdal_config
 
 from weft_geo.errors import ContractError, CrsError, InputError
@@ -41,6 +42,15 @@ def test_the_models_overlap_keeps_its_share_of_another_window(make_raster: MakeR
 def test_a_cpu_gets_small_batches(make_raster: MakeRaster, oracle: Oracle, window: int, batch_size: int) -> None:
     scene = make_raster(bands=1, height=600, width=1600)
     assert plan_scene(scene, oracle(window=window, overlap=0)).batch_size == batch_size
+
+
+def test_an_image_marked_as_alpha_is_said(make_raster: MakeRaster, oracle: Oracle) -> None:
+    colors = tuple(getattr(ColorInterp, name) for name in ("red", "green", "blue", "alpha"))
+    values = np.random.default_rng(0).integers(0, 200, (4, 64, 96))
+    (said,) = plan_scene(make_raster(values, colors=colors, alpha="yes"), oracle(), gsd="native").warnings
+    assert said.startswith("band 4 of scene.tif is marked as alpha and looks like an image")
+    values[3] = np.where(values[3] > 20, 255, values[3])  # soft edges
+    assert plan_scene(make_raster(values, colors=colors, alpha="yes"), oracle(), gsd="native").warnings == ()
 
 
 def test_a_plan_refuses_what_a_run_would(make_raster: MakeRaster, oracle: Oracle) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import random
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from weft_geo.errors import InterruptedRunError, OutputBusyError, OutputExistsEr
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import CallablePredictor, journal, predict_scene, rows
 from weft_geo.inference.columns import split_columns
+from weft_geo.inference.ledger import SceneTask, check_outputs
 from weft_geo.inference.lock import lock_outputs
 
 MakeRaster = Callable[..., Path]
@@ -234,6 +236,20 @@ def test_a_disk_that_fills_says_so_and_keeps_what_it_has(
     assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_rows_that_still_wait_when_the_disk_is_full_are_one_clear_failure(tmp_path: Path) -> None:
+    some = rows.FinishedRows(np.zeros((1, 2, 2), np.uint16), np.ones((2, 2), bool))
+
+    def fill() -> None:
+        with rows.RowWriter(tmp_path / "block") as writer, Path("/dev/full").open("wb") as full:
+            os.dup2(full.fileno(), writer._file.fileno())
+            writer.append(some)
+            writer.sync()
+
+    with pytest.raises(RunError, match="No space left on device; is the disk full"):
+        fill()
+
+
 def test_two_runs_on_one_output_refuse_each_other(make_raster: MakeRaster, tmp_path: Path) -> None:
     scene = make_raster()
     with lock_outputs([tmp_path / "m.tif"]), pytest.raises(OutputBusyError, match=r"another run is writing .*m\.tif"):
@@ -252,8 +268,43 @@ def test_a_run_that_died_while_it_put_outputs_in_place_may_replace_them(
     with pytest.raises(OutputExistsError):
         predict_scene(scene, Oracle(), tmp_path / "o.gpkg")
     about = tmp_path / ".o.gpkg.journal" / "about.json"
-    about.write_text(about.read_text().replace("false", "true"))
+    about.write_text(about.read_text().replace("[]", json.dumps([str(tmp_path / "o.gpkg")])))
+    (tmp_path / "other.tif").touch()
+    with pytest.raises(OutputExistsError, match=r"other\.tif is already there"):  # nothing of that run
+        predict_scene(scene, Oracle(), tmp_path / "o.gpkg", tmp_path / "other.tif")
     assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
+
+
+KILLED = """
+import os, sys
+from weft_geo.inference import journal
+
+remove = journal.shutil.rmtree
+
+def die(folder, **options):
+    if os.path.isdir(folder):
+        os.unlink(os.path.join(folder, "about.json"))
+        os.kill(os.getpid(), 9)
+    remove(folder, **options)
+
+journal.shutil.rmtree = die
+journal.Journal(journal.Path(sys.argv[1]), {}, True).discard()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_run_killed_while_it_removes_its_journal_leaves_nothing_for_long(
+    make_raster: MakeRaster, tmp_path: Path
+) -> None:
+    scene, output = make_raster(height=1000, width=64), tmp_path / "o.gpkg"
+    with pytest.raises(RunError):
+        predict_scene(scene, Oracle(stop_after=15), output, batch_size=1)
+    output.touch()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(output)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(OutputExistsError):
+        check_outputs([SceneTask(str(scene), output)], None, overwrite=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.gpkg", "scene.tif"]
 
 
 RUN = """

@@ -1,6 +1,7 @@
 """Five formats: what goes in comes out, and a file is there whole or not at all."""
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ from affine import Affine
 
 from tests.vector.masks import discs
 from weft_geo.errors import CrsError, InputError, OutputExistsError, RunError
-from weft_geo.vector import ObjectStream, VectorOptions, export, polygonize, vectorizer
+from weft_geo.vector import ObjectStream, VectorOptions, export, layer_file, polygonize, vectorizer
 
 SUFFIXES = (".gpkg", ".fgb", ".parquet", ".geojson", ".shp")
 TRANSFORM, CRS = Affine(0.3, 0, 500_000.1, 0, -0.3, 5_000_000.7), "EPSG:32636"
@@ -236,6 +237,20 @@ def test_a_driver_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("lost", [1, 4_096])
+def test_a_flatgeobuf_that_the_disk_did_not_take_to_its_end_is_a_failure(lost, tmp_path, monkeypatch):
+    whole = pyogrio.write_arrow
+
+    def cut_short(reader, path, **options):  # what GDAL leaves, without an error, where the disk fills as it closes
+        whole(reader, path, **options)
+        os.truncate(path, path.stat().st_size - lost)
+
+    monkeypatch.setattr(pyogrio, "write_arrow", cut_short)
+    with pytest.raises(RunError, match=r"o\.fgb could not be written"):
+        write(tmp_path / "o.fgb")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failure_while_outlining_fails_the_run(tmp_path, monkeypatch):
     def fail(*_):
         raise RunError("out of paper")
@@ -276,6 +291,34 @@ def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path):
     assert not (tmp_path / "o.gpkg").exists()
     write(tmp_path / "o.gpkg")
     assert [item.name for item in tmp_path.iterdir()] == ["o.gpkg"]
+
+
+@pytest.mark.parametrize("moved", [1, 5])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_shapefile_killed_on_its_way_into_place_is_no_mix_and_is_replaced_by_the_next(moved, overwrite, tmp_path):
+    if overwrite:
+        write(tmp_path / "o.shp", probability(1))
+    script = textwrap.dedent(
+        f"""
+        import os, signal
+        from pathlib import Path
+        from tests.vector.test_export import write
+        from weft_geo.vector import layer_file
+        move, moved = layer_file.move_into_place, []
+
+        def die(made, place):
+            if len(moved) == {moved}:
+                os.kill(os.getpid(), signal.SIGKILL)
+            moved.append(move(made, place))
+
+        layer_file.move_into_place = die
+        write(Path({str(tmp_path / "o.shp")!r}), overwrite={overwrite})
+        """
+    )
+    subprocess.run([sys.executable, "-c", script], check=False)
+    assert not (tmp_path / "o.shp").exists()
+    write(tmp_path / "o.shp", overwrite=overwrite)
+    assert {item.suffix for item in tmp_path.iterdir()} == {".shp", ".shx", ".dbf", ".prj", ".cpg", ".json"}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -428,8 +471,8 @@ def test_nan_counts_as_0(outline, tmp_path):
 def test_parts_of_a_shapefile_are_not_replaced_unasked(tmp_path):
     (tmp_path / "o.dbf").write_text("a table of somebody")
     with pytest.raises(OutputExistsError, match=r"o\.dbf is already there"):
-        export.LayerFile(tmp_path / "o.shp")
-    export.LayerFile(tmp_path / "o.shp", overwrite=True)
+        layer_file.LayerFile(tmp_path / "o.shp")
+    layer_file.LayerFile(tmp_path / "o.shp", overwrite=True)
 
 
 HOOK = np.zeros((20, 20), np.uint8)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas.testing
 import pytest
 import rasterio
+import rasterio.shutil
 import shapely
 from affine import Affine
 from rasterio.enums import ColorInterp
@@ -136,6 +137,38 @@ def test_a_raster_that_lies_nowhere(make_raster):
     objects = polygonize(make_raster(BLOCK, crs=None, transform=Affine.identity()))
     assert objects.crs is None
     assert objects["area_m2"].tolist() == [48.0, 20.0]
+
+
+@pytest.mark.parametrize("given", ["objects.gpkg", "objects.vrt"])
+def test_a_layer_never_takes_the_place_of_its_raster(given, make_raster, tmp_path):
+    source = tmp_path / "objects.gpkg"
+    rasterio.shutil.copy(make_raster(BLOCK * 255), source, driver="GPKG")
+    rasterio.shutil.copy(source, tmp_path / "objects.vrt", driver="VRT")
+    before = source.read_bytes()
+    with pytest.raises(InputError, match=r"is read from .*objects\.gpkg"):
+        vectorize(tmp_path / given, tmp_path)
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(0.01, 0.0), (1.0, -0.5)])
+def test_packed_values_are_not_taken_as_they_are_stored(scale, offset, make_raster, tmp_path):
+    raster = make_raster(BLOCK * 95)
+    with rasterio.open(raster, "r+") as dataset:
+        dataset.scales, dataset.offsets = (scale,), (offset,)
+    with pytest.raises(RasterError, match=r"packed values.*-unscale"):
+        vectorize(raster, tmp_path)
+    with pytest.raises(RasterError, match=r"packed values.*-unscale"):
+        polygonize(raster)
+
+
+@pytest.mark.parametrize(("value", "name"), [(1, "object"), (40, "40"), (190, "190"), (255, "object")])
+def test_colours_of_a_palette_are_classes_and_no_probabilities(value, name, make_raster, tmp_path):
+    raster = make_raster(BLOCK * value, colors=(ColorInterp.palette,), photometric="palette")
+    with rasterio.open(raster, "r+") as dataset:
+        dataset.write_colormap(1, {0: (0, 0, 0, 255), value: (250, 0, 0, 255)})
+    objects = vectorize(raster, tmp_path)
+    assert objects["class"].tolist() == [name, name]
+    assert objects["score"].tolist() == [1, 1]
 
 
 def test_refusals(make_raster, tmp_path):

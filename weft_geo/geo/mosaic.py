@@ -16,10 +16,11 @@ from xml.etree import ElementTree as Xml
 
 from affine import Affine
 
-from weft_geo.errors import InputError, RasterError
+from weft_geo.errors import InputError, RasterError, RunError
 from weft_geo.geo.raster import open_raster
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.remote import gdal_name
+from weft_geo.geo.whole_files import written_whole
 
 GRID_TOLERANCE = 0.1
 """Pixels by which a tile may lie off the grid of the first."""
@@ -52,6 +53,7 @@ def write_mosaic(tiles: Sequence[str | Path], path: Path) -> Path:
     Raises:
         RasterError: If a tile cannot be opened.
         InputError: If they do not fit each other; the message says which one does not.
+        RunError: If it cannot be written.
     """
     if not tiles:
         raise InputError("a mosaic needs at least one tile")
@@ -67,7 +69,11 @@ def write_mosaic(tiles: Sequence[str | Path], path: Path) -> Path:
         _check(info, first)
     text = Xml.tostring(_describe(infos), encoding="unicode")
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+        try:
+            with written_whole(path) as beside:
+                beside.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"the mosaic {path} cannot be written: {error.strerror}; is the disk full?") from error
     return path
 
 

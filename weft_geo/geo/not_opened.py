@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import tarfile
 import zipfile
 from pathlib import Path
 
 from weft_geo.errors import RasterError
 from weft_geo.geo.remote import refusal
 
+CONNECTION = re.compile(r"\w{2,}[\w+]*:")
+"""A URL, or a name as ``NETCDF:"file.nc":band``; one letter is a drive."""
 
-def _in_zip(archive: Path, names: list[str]) -> list[str]:
+
+def _inside(archive: Path, prefix: str, names: list[str]) -> list[str]:
     """How GDAL calls the files of an archive, rasters first if their names tell."""
     rasters = [name for name in names if name.lower().endswith((".tif", ".tiff", ".jp2", ".vrt", ".img"))]
-    return [f"/vsizip/{archive.absolute()}/{name}" for name in rasters or names]
+    return [f"{prefix}/{archive.absolute()}/{name}" for name in rasters or names]
 
 
 def not_opened(path: str | Path, error: Exception) -> RasterError:
@@ -23,7 +28,7 @@ def not_opened(path: str | Path, error: Exception) -> RasterError:
         error: GDAL's own.
     """
     local = Path(path)
-    remote = str(path).startswith("/vsi") or "://" in str(path)
+    remote = str(path).startswith("/vsi") or CONNECTION.match(str(path))
     try:
         there = remote or local.exists()
     except OSError as denied:
@@ -39,7 +44,11 @@ def not_opened(path: str | Path, error: Exception) -> RasterError:
     if zipfile.is_zipfile(local):
         with zipfile.ZipFile(local) as archive:
             inside = [name for name in archive.namelist() if not name.endswith("/")]
-        return RasterError(f"{path} is an archive; give the raster in it: {some(_in_zip(local, inside))}")
+        return RasterError(f"{path} is an archive; give the raster in it: {some(_inside(local, '/vsizip', inside))}")
+    if local.is_file() and tarfile.is_tarfile(local):
+        with tarfile.open(local) as archive:
+            inside = [member.name for member in archive if member.isfile()]
+        return RasterError(f"{path} is an archive; give the raster in it: {some(_inside(local, '/vsitar', inside))}")
     return RasterError(f"{path} cannot be opened as a raster: {refusal(error) or error}")
 
 

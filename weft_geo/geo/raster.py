@@ -36,6 +36,9 @@ from weft_geo.geo.source_files import source_files
 MOST_SAMPLED_ROWS = 1024
 """Whole rows of blocks as high as this at most are read to pick pixels from."""
 
+MOST_ALPHAS = 16
+"""Degrees of transparency; a band that has more of them, and seldom the highest, is an image."""
+
 SPARSE_BELOW = 0.9
 """Of a file that holds a smaller share of its blocks, what it leaves out is not to be made up just to pick from it."""
 
@@ -146,6 +149,24 @@ class Raster:
         if values is not None and self._may_hold_nan:
             valid &= np.isfinite(values).all(axis=0)
         return valid
+
+    def describe_odd_alpha(self) -> str | None:
+        """What to say of an alpha band that looks like an image, such as near infrared that a writer marked as alpha.
+
+        Looks at some rows in the middle. Transparency is 0 or full, but for soft edges, or the same everywhere.
+        """
+        if self._alpha_band is None:
+            return None
+        top = self.info.height // 2
+        alpha = self._read((self._alpha_band,), Window(0, top, self.info.width, min(64, self.info.height - top)))
+        seen = alpha[alpha > 0]
+        if seen.size > 2 * np.count_nonzero(seen == seen.max(initial=0)) and len(np.unique(seen)) > MOST_ALPHAS:
+            return (
+                f"band {self._alpha_band} of {self.info.name} is marked as alpha and looks like an image; pixels of "
+                "which it is 0 are left out. If it is one, say so (gdal_translate -colorinterp_"
+                f"{self._alpha_band} undefined)"
+            )
+        return None
 
     def stored_blocks(self, bands: tuple[int, ...]) -> NDArray[np.bool_] | None:
         """Which blocks the file holds; a sparse GeoTIFF leaves out those that are nodata, or 0 where it has none.
@@ -415,8 +436,13 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
         if dataset.count == 0:
             inside = dataset.subdatasets
             raise RasterError(f"{path} holds no bands itself but {len(inside)} rasters; give one: {some(inside)}")
-        if np.issubdtype(np.dtype(dataset.dtypes[0]), np.complexfloating):
+        if any(dtype.startswith("complex") for dtype in dataset.dtypes):  # complex_int16 is no type of numpy's
             raise RasterError(f"{path} holds complex numbers; convert it to real ones first (gdal_calc.py)")
-        if dataset.gcps[0] and not dataset.crs:
+        if dataset.driver == "GTI":  # what it cannot open of its tiles it reads as 0 (seen with GDAL 3.10)
+            raise RasterError(
+                f"{path} is a tile index, of which tiles that are missing would go unnoticed; make a mosaic of them "
+                "first (gdalbuildvrt mosaic.vrt TILE…)"
+            )
+        if dataset.gcps[0] and dataset.transform == Affine.identity():
             raise RasterError(f"{path} is placed by ground control points only; warp it first (gdalwarp)")
         yield Raster(reading, RasterInfo.of(dataset, str(path), override or dataset.crs))

@@ -32,6 +32,7 @@ class RasterInfo:
         nodata: The first band's nodata value, or None.
         masked: Whether an alpha band or a mask band says which pixels are valid.
         colors: GDAL's colour interpretation of each band: ``red``, ``gray``, ``alpha``, ``palette``, ``undefined`` …
+            Where it says no colour, that of the band's description if it is ``red``, ``green`` or ``blue``.
         block_shape: (height, width) of the blocks in which the first band is stored.
         overviews: Decimation factors of the overviews.
     """
@@ -54,7 +55,7 @@ class RasterInfo:
     @classmethod
     def of(cls, dataset: Any, path: str, crs: CRS | None) -> RasterInfo:
         """What an open dataset of rasterio is, with `crs` in the place of its own."""
-        colors = tuple("undefined" if color is None else color.name for color in dataset.colorinterp)
+        colors = tuple(map(_color, dataset.colorinterp, dataset.descriptions))
         flags = {flag for band in dataset.mask_flag_enums for flag in band}
         nodata = dataset.nodata
         return cls(
@@ -126,3 +127,9 @@ class RasterInfo:
             f"{self.name} has neither a CRS nor a transform, so polygons cannot be placed. Georeference it "
             "(gdal_translate -a_srs EPSG:… -a_ullr left top right bottom), or give --crs EPSG:… to take pixels as units"
         )
+
+
+def _color(interpretation: Any, description: str | None) -> str:
+    name = "undefined" if interpretation is None else str(interpretation.name)
+    told = (description or "").strip().lower()
+    return told if name in ("undefined", "gray") and told in ("red", "green", "blue") else name

@@ -64,12 +64,7 @@ def move_into_place(made: Path, place: Path) -> None:
     Raises:
         OSError: The disk did not take it.
     """
-    with made.open("rb+") as file:
-        try:
-            os.fsync(file.fileno())
-        except OSError as error:
-            if error.errno not in UNKNOWN_REQUEST:
-                raise
+    bring_to_disk(made)
     made.replace(place)
     with suppress(OSError):  # a folder that cannot be opened, as on Windows, or not be synced: the file itself is whole
         folder = os.open(place.parent, os.O_RDONLY)
@@ -77,3 +72,17 @@ def move_into_place(made: Path, place: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def bring_to_disk(made: Path) -> None:
+    """Returns when all of a file has reached the disk.
+
+    Raises:
+        OSError: The disk did not take it.
+    """
+    with made.open("rb+") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in UNKNOWN_REQUEST:
+                raise

@@ -179,7 +179,7 @@ def predict_scene(
             stages.run()
             tell("progress", "write", 0, 1, "")
             layers.finish()
-            journal.begin_publishing()
+            journal.begin_publishing(outputs.paths)
             layers.publish()
         report = PredictReport(
             objects=layers.objects,

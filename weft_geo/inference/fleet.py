@@ -40,7 +40,8 @@ def run_fleet(
         options: Further arguments of ``predict_scene``; with ``max_memory`` scenes are run one at a time.
         engine: ``local``, or ``ray`` (needs the ray extra): the cluster at ``RAY_ADDRESS``, or this machine.
         overwrite: Run every scene, and replace outputs that are there.
-        progress: Is told of scenes; of windows where they are run one after the other, see ``run_here``.
+        progress: Is told of scenes; of windows where they are run one after the other, see ``run_here``. The last it
+            hears is ``done`` of the stage ``scenes``, if no scene failed.
         on_entry: Is told of every scene that was run, as it ends.
 
     Returns:
@@ -72,4 +73,8 @@ def run_fleet(
         finally:
             results.close()
             book.save(tasks)
-    return [book.entry(task) for task in tasks]
+    entries = [book.entry(task) for task in tasks]
+    if progress is not None and all(entry["status"] == "done" for entry in entries):
+        found = sum(entry["objects"] or 0 for entry in entries)
+        progress("done", "scenes", len(entries), len(entries), f"{found} objects in {len(entries)} scenes")
+    return entries

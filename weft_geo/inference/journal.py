@@ -18,7 +18,8 @@ import shutil
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ class Journal:
         if not self._about.exists():
             try:
                 self.folder.mkdir(exist_ok=True)
-                _write_whole(self._about, json.dumps({"identity": self._identity, "publishing": False}).encode())
+                _write_whole(self._about, json.dumps({"identity": self._identity, "publishing": []}).encode())
             except OSError as error:
                 raise cannot_write(self._about, error) from error
         return RowWriter(self._rows_of(block), offset)
@@ -138,16 +139,21 @@ class Journal:
         now = time.monotonic()
         self._next = now + (now - began) / CHECKPOINT_SHARE
 
-    def begin_publishing(self) -> None:
-        """Notes that outputs which are there from now on are this run's own, and may be replaced by the next one."""
+    def begin_publishing(self, outputs: Sequence[Path]) -> None:
+        """Notes that these outputs are this run's own from now on, and may be replaced by the next one."""
         if self._about.exists():
             try:
-                _write_whole(self._about, json.dumps({"identity": self._identity, "publishing": True}).encode())
+                about = {"identity": self._identity, "publishing": [str(path.absolute()) for path in outputs]}
+                _write_whole(self._about, json.dumps(about).encode())
             except OSError as error:
                 raise cannot_write(self._about, error) from error
 
     def discard(self) -> None:
-        """Leaves nothing behind."""
+        """Leaves nothing behind. Killed on the way, it leaves a whole journal or what ``clear_remains`` removes."""
+        clear_remains(self.folder)
+        with suppress(OSError):
+            self.folder.rename(_remains_of(self.folder))
+        clear_remains(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _rows_of(self, block: int) -> Path:
@@ -188,9 +194,24 @@ def journal_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}.journal")
 
 
-def was_publishing(output: Path) -> bool:
-    """Whether a run was stopped while it put its outputs in place, so that some are there and some not."""
-    return bool(_read_about(journal_folder(output)).get("publishing"))
+def was_publishing(first: Path, output: Path) -> bool:
+    """Whether a run was stopped while it put its outputs in place, this one among them: some are there and some not.
+
+    Args:
+        first: First output of the run, beside which its journal lies.
+        output: An output.
+    """
+    its_own = _read_about(journal_folder(first)).get("publishing")
+    return isinstance(its_own, list) and str(place_of(output).absolute()) in its_own
+
+
+def clear_remains(folder: Path) -> None:
+    """Removes what a run leaves that is killed while it removes its journal; nobody needs it any more."""
+    shutil.rmtree(_remains_of(folder), ignore_errors=True)
+
+
+def _remains_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.part")
 
 
 def _read_about(folder: Path) -> dict[str, Any]:

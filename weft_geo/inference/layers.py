@@ -20,11 +20,10 @@ from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.interrupts import stoppably
 from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import was_publishing
-from weft_geo.inference.provenance import TAG
 from weft_geo.inference.rows import FinishedRows
 from weft_geo.vector import ObjectStream, VectorOptions
-from weft_geo.vector.export import refuse_other_parts
-from weft_geo.vector.source import mask_strip, probability_strip
+from weft_geo.vector.layer_file import refuse_other_parts
+from weft_geo.vector.source import PROVENANCE_TAG, mask_strip, probability_strip
 
 MASK_NODATA = 255
 """Value of a mask where the scene holds no image, or lies outside of the area of interest."""
@@ -59,16 +58,17 @@ class Outputs:
         paths = {name: place_of(path) for name, path in given.items() if path is not None}
         if not paths:
             raise InputError("nothing is to be written; give at least one of objects, mask and probability")
-        # A run that was stopped while it put its outputs in place has left some; they are its own.
-        overwrite = overwrite or was_publishing(next(iter(paths.values())))
+        first = next(iter(paths.values()))
         places = [path.absolute() for path in paths.values()]
         if len(set(places)) < len(places):
             raise InputError(f"two outputs have the same path: {', '.join(map(str, paths.values()))}")
         for name, path in paths.items():
             if path.exists() and Path(scene).exists() and path.samefile(scene):
                 raise InputError(f"{path} is the scene itself; write the {name} to another file")
-            check_output(path, overwrite=overwrite, suffixes=None if name == "objects" else RASTER_SUFFIXES)
-            if not overwrite:
+            # A run that was stopped while it put its outputs in place has left some; they are its own.
+            may = overwrite or was_publishing(first, path)
+            check_output(path, overwrite=may, suffixes=None if name == "objects" else RASTER_SUFFIXES)
+            if not may:
                 refuse_other_parts(path)
         return cls(paths.get("objects"), paths.get("mask"), paths.get("probability"))
 
@@ -132,7 +132,7 @@ class Layers:
         self._vectors = ExitStack()
         height, width = job.shape
         place = {"height": height, "width": width, "crs": job.crs, "transform": job.transform}
-        tags = {TAG: json.dumps(provenance, ensure_ascii=False)}
+        tags = {PROVENANCE_TAG: json.dumps(provenance, ensure_ascii=False)}
         self._mask = outputs.mask and CogWriter(
             outputs.mask,
             bands=1,

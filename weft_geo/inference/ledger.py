@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, 
 from weft_geo.geo.whole_files import written_whole
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.engine import predict_scene
-from weft_geo.inference.journal import was_publishing
+from weft_geo.inference.journal import clear_remains, journal_folder, was_publishing
 from weft_geo.inference.provenance import count_objects, read_provenance, stamp_of, state_of
 from weft_geo.inference.run import Progress
 
 Entry = dict[str, Any]
 """What the ledger says of a scene: ``scene``, ``status`` (``done`` or ``failed``), ``outputs``, ``run``; and ``error``,
-or ``objects``, ``windows`` and ``seconds``; of an output that was in place before its entry could be made, ``objects``
-alone."""
+or ``objects``, ``windows``, ``seconds`` and, where there are any, ``warnings``; of an output that was in place before
+its entry could be made, ``objects`` alone."""
 
 
 SAVING_SHARE = 0.02
@@ -56,7 +57,7 @@ def run_scene(
         task: The scene.
         predictor: The model.
         options: Further arguments of ``predict_scene``.
-        progress: Is told how far the run is.
+        progress: Is told how far the run is; what begins and what deserves a look bears the scene's name.
 
     Returns:
         The scene's entry in the ledger.
@@ -74,14 +75,20 @@ def run_scene(
             task.mask,
             task.probability,
             run=entry["run"],
-            progress=progress,
+            progress=progress and partial(_name_scene, progress, task.scene),
             **options,
         )
     except InterruptedRunError:
         raise
     except WeftGeoError as error:
         return entry | {"status": "failed", "outputs": [], "error": str(error)}
-    return entry | {"objects": report.objects, "windows": report.windows, "seconds": round(report.seconds, 3)}
+    told = {"objects": report.objects, "windows": report.windows, "seconds": round(report.seconds, 3)}
+    return entry | told | ({"warnings": list(report.warnings)} if report.warnings else {})
+
+
+def _name_scene(progress: Progress, scene: str, event: str, stage: str, done: int, total: int, message: str) -> None:
+    """Passes on what a scene tells: beside others, nobody knows of which one it is."""
+    progress(event, stage, done, total, f"{scene}: {message}" if event in ("start", "warning") else message)
 
 
 def describe_run(model: str, options: dict[str, Any], scene: str) -> str:
@@ -187,6 +194,8 @@ def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bo
     Raises:
         OutputExistsError: An output is there that the ledger does not know, and that no such run has made.
     """
+    for task in tasks:  # some are not run again, for all of their outputs are there
+        clear_remains(journal_folder(task.outputs[0]))
     if not overwrite:
         known = book.outputs if book else set()
         strange = [(task, path) for task in tasks for path in _standing(task) if str(path) not in known]
@@ -195,7 +204,7 @@ def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bo
 
 def _is_finished(task: SceneTask, run: str) -> bool:
     """Whether all outputs of the scene are there and were made by this very run."""
-    if was_publishing(task.outputs[0]) or not all(path.exists() for path in task.outputs):
+    if not all(path.exists() and not was_publishing(task.outputs[0], path) for path in task.outputs):
         return False
     return all(_maker(path, task.scene) == run for path in task.outputs)
 
@@ -208,7 +217,7 @@ def _maker(output: Path, scene: str) -> str | None:
 
 def _standing(task: SceneTask) -> list[Path]:
     """Outputs that are there, unless left by a run that was stopped while it put them in place."""
-    return [path for path in task.outputs if path.exists() and not was_publishing(task.outputs[0])]
+    return [path for path in task.outputs if path.exists() and not was_publishing(task.outputs[0], path)]
 
 
 def _refuse(there: list[Path]) -> None:

@@ -108,6 +108,8 @@ def open_job(
         chosen, band_notes = select_bands(info, contract.bands, bands)
         source.require_one_type(chosen)
         notes += band_notes
+        if odd := source.describe_odd_alpha():
+            notes.append(odd)
         change = info.resampling(gsd, contract.gsd_m)
         with rasterio.Env(GDAL_CACHEMAX=_cache_of_two_rows(info)):  # a decimated read comes back to every block
             normalizer = measure_normalizer(source, chosen, contract)

@@ -15,9 +15,7 @@ import rasterio
 from weft_geo.errors import WeftGeoError
 from weft_geo.geo.raster import open_raster
 from weft_geo.geo.remote import is_remote
-
-TAG = "WEFT_GEO_PROVENANCE"
-"""The tag of a GeoTIFF that holds it, as JSON."""
+from weft_geo.vector.source import PROVENANCE_TAG
 
 GDAL_PREFIX = re.compile(r"(/vsi(zip|tar|gzip|7z|rar)/)+")
 """What GDAL puts before the name of a local archive."""
@@ -66,7 +64,7 @@ def read_provenance(output: Path) -> dict[str, Any]:
     try:
         if suffix in (".tif", ".tiff"):
             with rasterio.open(output) as dataset:
-                found = json.loads(dataset.tags().get(TAG, "{}"))
+                found = json.loads(dataset.tags().get(PROVENANCE_TAG, "{}"))
         elif suffix == ".parquet":
             import pyarrow.parquet
 

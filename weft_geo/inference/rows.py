@@ -10,6 +10,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -121,10 +122,8 @@ class RowWriter:
         if kind is None:
             self.close()
             return
-        try:
+        with suppress(OSError):  # the disk is full, which the error under way says; it is closed all the same
             self._file.close()
-        except OSError:  # the disk is full, which the error under way says
-            os.close(self._file.fileno())
 
 
 def read_rows(path: Path, end: int | None = None) -> Iterator[FinishedRows]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import warnings
@@ -18,15 +19,16 @@ import pyarrow as pa
 import rasterio
 import shapely
 from affine import Affine
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from weft_geo.errors import InputError, RasterError
 from weft_geo.geo.ground import crs_name, measure_pixel
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.vector.budget import choose_budget
 from weft_geo.vector.export import SCHEMA
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
-from weft_geo.vector.source import Source
+from weft_geo.vector.source import PROVENANCE_TAG, Source
 from weft_geo.vector.stream import ObjectStream
 from weft_geo.vector.vectorizer import Vectorizer
 from weft_geo.version import __version__
@@ -117,13 +119,14 @@ def vectorize_raster(
         OutputExistsError: the layer is there already.
         RasterError: the raster cannot be opened.
         CrsError: there is no CRS, and none was given.
-        InputError: an option or the raster is unusable.
+        InputError: an option or the raster is unusable, or the raster is read from the layer.
         RunError: reading or writing failed on the way.
     """
     options = options or VectorOptions()
     tell = progress or _silent
     with _open(path, crs, classes, max_memory) as (opened, source):
         info = opened.info
+        _refuse_to_replace(Path(out), opened.files)
         if Ground(info.transform, info.required_crs).is_geodesic:
             measure_pixel(info.transform, info.required_crs, info.height, info.width)  # refuses what is no place
         provenance = {
@@ -133,6 +136,8 @@ def vectorize_raster(
             "values": source.meaning.kind,
             "parameters": asdict(options),
         }
+        if origin := read_origin(path):
+            provenance["origin"] = origin
         stream = ObjectStream(
             out,
             width=info.width,
@@ -158,6 +163,16 @@ def vectorize_raster(
     return stream.count
 
 
+def read_origin(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a mask or probability raster of ours says of how it came about; empty for any other file."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning), rasterio.open(path) as dataset:
+            found = json.loads(dataset.tags().get(PROVENANCE_TAG, "{}"))
+    except (RasterioError, ValueError):  # whoever opens it next says why it cannot be read
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 @contextmanager
 def _open(
     path: str | os.PathLike[str], crs: Any, classes: Sequence[str] | None, max_memory: str | int | None = None
@@ -166,8 +181,19 @@ def _open(
         budget = choose_budget(opened.info, max_memory)
         with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning), rasterio.open(path) as dataset:
             tags, descriptions = dataset.tags(), dataset.descriptions
+            for scale, offset in zip(dataset.scales, dataset.offsets, strict=True):
+                if (scale, offset) != (1, 0):
+                    raise RasterError(
+                        f"{opened.info.name} holds packed values, to be taken × {scale:g} + {offset:g}; "
+                        "unpack them first (gdal_translate -unscale -ot Float32)"
+                    )
         with rasterio.Env(GDAL_CACHEMAX=budget.cache_bytes):
             yield opened, Source.from_raster(opened, classes, tags, descriptions, budget.lot_pixels)
+
+
+def _refuse_to_replace(out: Path, files: Sequence[str]) -> None:
+    if out.exists() and any(Path(file).exists() and out.samefile(file) for file in files):
+        raise InputError(f"the raster is read from {out}; write the objects to another file")
 
 
 def _collect(source: Source, ground: Ground, options: VectorOptions) -> geopandas.GeoDataFrame:

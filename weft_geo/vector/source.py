@@ -6,6 +6,8 @@
 | bool, or integers up to 1 | a mask |
 | integers with a `CLASSES` tag or a `classes` argument | a class map: 0 background, 1…K |
 | uint8 with a `SCALE` tag, or with several bands | probabilities × 255, one band a class |
+| integers up to 31, or with a palette up to 254 | a class map whose classes bear their numbers as names |
+| uint8 with a `SCALE` tag, or with several bands | probabilities × 255, one band a class |
 | integers up to 31 | a class map whose classes bear their numbers as names |
 | uint8 above that | probabilities × 255, of which a mask of 0 and 255 is the plainest |
 
@@ -29,7 +31,10 @@ from weft_geo.vector.outline import Bools, Ints
 from weft_geo.vector.row_reader import RowReader
 from weft_geo.vector.strip import Strip
 
+PROVENANCE_TAG = "WEFT_GEO_PROVENANCE"
+"""The tag in which a mask or probability raster of `weft-geo predict` says how it came about, as JSON."""
 MAX_CLASS_GUESSED = 31
+MAX_CLASS_OF_PALETTE = 254
 MOST_CLASSES = 255
 LOT_PIXELS = 1 << 21
 
@@ -142,6 +147,7 @@ class Source:
             [descriptions[k - 1] for k in bands if k <= len(descriptions)],
             classes,
             tops(),
+            MAX_CLASS_OF_PALETTE if "palette" in info.colors else MAX_CLASS_GUESSED,
         )
         return cls(info.name, (info.height, info.width), meaning, read, rows, lot_pixels)
 
@@ -200,6 +206,7 @@ def find_meaning(
     descriptions: Sequence[str | None] | None,
     classes: Sequence[str] | None,
     tops: Iterable[int],
+    most_guessed: int = MAX_CLASS_GUESSED,
 ) -> Meaning:
     """Decide what values mean; the table at the top of this file says how.
 
@@ -211,6 +218,7 @@ def find_meaning(
         descriptions: of the bands.
         classes: names given by the caller.
         tops: greatest values of the strips, looked at one by one until they tell.
+        most_guessed: integers up to this are a class map.
 
     Raises:
         InputError: the values cannot be classes nor probabilities, or the names do not fit the bands.
@@ -236,11 +244,11 @@ def find_meaning(
     top = 0
     for some in tops:
         top = max(top, some)
-        if top > MAX_CLASS_GUESSED:
+        if top > most_guessed:
             break
     if top <= 1:
         return Meaning("classes", _names(name, classes, 1))
-    if top <= MAX_CLASS_GUESSED:
+    if top <= most_guessed:
         return Meaning("classes", tuple(str(k + 1) for k in range(top)) if classes is None else tuple(classes))
     if dtype == np.uint8:
         return Meaning("probability", _names(name, classes, 1), 255.0)

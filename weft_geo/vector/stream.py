@@ -12,8 +12,8 @@ import numpy.typing as npt
 from affine import Affine
 
 from weft_geo.errors import CrsError, InputError
-from weft_geo.vector.export import LayerFile
 from weft_geo.vector.ground import Ground
+from weft_geo.vector.layer_file import LayerFile
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.outline import Bools
 from weft_geo.vector.source import mask_strip, probability_strip

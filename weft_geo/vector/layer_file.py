@@ -1,0 +1,160 @@
+"""One layer of objects on disk, which appears whole or not at all.
+
+It is written into a temporary folder beside the output, and renamed into place when it is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyproj
+
+from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.geo.whole_files import beginning_with, bring_to_disk, check_name, move_into_place, place_of
+from weft_geo.vector.export import DRIVERS, LAYER, write_layer
+
+LEAST_ROOM_BYTES = 4 << 20
+PUBLISHING = "publishing"
+"""Lies in the scratch folder of a run that has begun to put its files in place: those there are its own."""
+SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj")
+COMPANIONS = {".shp": SHAPEFILE_PARTS[1:], ".gpkg": (".gpkg-wal", ".gpkg-shm", ".gpkg-journal")}
+
+
+def refuse_other_parts(path: Path) -> None:
+    """Makes sure that a new shapefile takes the place of nobody's .dbf or .prj.
+
+    Raises:
+        OutputExistsError: A file is there that would be one of its parts.
+    """
+    parts = [path.with_suffix(part) for part in SHAPEFILE_PARTS[1:]] if path.suffix.lower() == ".shp" else []
+    if there := [part for part in parts if part.exists()]:
+        raise OutputExistsError(f"{there[0]} is already there; overwrite it (--overwrite) or give another name")
+
+
+class LayerFile:
+    """One output file that appears whole or not at all.
+
+    Args:
+        path: the output; its suffix chooses the format.
+        overwrite: whether a file that is there may be replaced.
+
+    Raises:
+        InputError: the suffix is not known, or the folder does not exist.
+        OutputExistsError: the output is there and `overwrite` is False.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        self.path = place_of(path)
+        check_name(self.path)
+        self.suffix = self.path.suffix.lower()
+        if self.suffix not in DRIVERS:
+            raise InputError(f"{self.path.name} has no known vector format; known suffixes: {', '.join(DRIVERS)}")
+        if not self.path.parent.is_dir():
+            raise InputError(f"the folder of {self.path} does not exist; create it first")
+        if self.path.exists() and not overwrite:
+            raise OutputExistsError(f"{self.path} is already there; overwrite it (--overwrite) or give another name")
+        if not overwrite and not any((old / PUBLISHING).exists() for old in self._left()):
+            refuse_other_parts(self.path)
+        if self.path.is_dir():
+            raise InputError(f"{self.path} is a folder; give the name of a file")
+        self.scratch = self.path.parent / f".{self.path.name}.{os.getpid()}.part"
+        self._made = self.scratch / "made"
+
+    def open(self) -> None:
+        """Make the scratch folder, and clear away those of runs that were killed."""
+        for old in (*self._left(), self.scratch):
+            shutil.rmtree(old, ignore_errors=True)
+        try:
+            self._made.mkdir(parents=True)
+        except OSError as error:
+            raise InputError(f"cannot write beside {self.path}: {error.strerror}; choose another folder") from error
+
+    def _left(self) -> list[Path]:
+        """The scratch folders of runs that were killed."""
+        there = beginning_with(f".{self.path.name}.", self.path.parent)
+        return [old for old in there if old.suffix == ".part" and not _is_running(old.name.rsplit(".", 2)[-2])]
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def write(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        crs: pyproj.CRS | None,
+        multi: bool,
+        provenance: dict[str, Any] | None,
+    ) -> None:
+        """Write all batches, still beside the output; `publish` puts them in their place.
+
+        Args:
+            batches: of `SCHEMA`, in the order of the file.
+            crs: the CRS of the geometries.
+            multi: whether any object is a MultiPolygon.
+            provenance: how the layer came to be; anything that JSON can hold.
+
+        Raises:
+            RunError: the driver failed.
+        """
+        target = self._made / f"{LAYER}{self.suffix}"  # some names mean other things to a driver
+        from pyogrio.errors import DataLayerError, DataSourceError  # brings geopandas, which is slow to come
+
+        try:
+            write_layer(target, batches, crs, multi, provenance)
+        except (DataSourceError, DataLayerError, pa.ArrowException, OSError, sqlite3.Error) as error:
+            full = shutil.disk_usage(self.path.parent).free < LEAST_ROOM_BYTES  # drivers give the oddest reasons for it
+            raise RunError(f"{self.path} could not be written: {'the disk is full' if full else error}") from error
+
+    def publish(self) -> None:
+        """Put what was written in its place, over an older output if there is one.
+
+        Of a shapefile, the old .shp is taken away before its other parts are replaced: killed then, a run leaves no
+        geometries beside the attributes of others.
+
+        Raises:
+            RunError: the disk does not take it.
+        """
+        made = {self._final_name(item.name): item for item in sorted(self._made.iterdir())}
+        if self.suffix == ".shp":
+            try:
+                for item in made.values():  # what the disk does not take is found before anything is replaced
+                    bring_to_disk(item)
+                (self.scratch / PUBLISHING).touch()
+                self.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise RunError(f"{self.path} could not be written: {error}") from error
+        for suffix in COMPANIONS.get(self.suffix, ()):
+            stale = self.path.with_suffix(suffix)
+            if stale.name not in made:
+                stale.unlink(missing_ok=True)
+        # The file that carries the output's name comes last: while it is not there, nothing claims to be finished.
+        for name, item in sorted(made.items(), key=lambda pair: pair[0] == self.path.name):
+            if item.is_file():
+                try:
+                    move_into_place(item, self.path.parent / name)
+                except OSError as error:
+                    raise RunError(f"{self.path} could not be written: {error}") from error
+        self.discard()
+
+    def _final_name(self, made: str) -> str:
+        """What a file that was written is called in its place."""
+        main = f"{LAYER}{self.suffix}"
+        if made.startswith(main):
+            return self.path.name + made.removeprefix(main)
+        return self.path.stem + made.removeprefix(LAYER)
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
