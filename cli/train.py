@@ -175,6 +175,7 @@ def tell(report: TrainReport) -> str:
     speed = "" if report.images_per_second is None else f"{report.images_per_second:.2f} images/s, "
     lines = [
         f"val mIoU   {report.val_miou:.4f}   {classes} (IoU), at step {report.best_step} of {report.steps}",
+        f"objects    from a probability of {report.threshold:g} and {report.min_area_m2:g} m² on",
         f"trained    {report.trainable:,} of {report.total:,} values ({report.trainable_share:.2%}); {report.start}",
         f"took       {report.seconds:.0f} s, {speed}peak memory {report.peak_memory_bytes / 2**20:,.0f} MiB on "
         f"{report.device}",

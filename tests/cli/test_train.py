@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 yaml = pytest.importorskip("yaml", reason="needs the train extra")
 
 from weft_geo.datasets.synthetic import draw_scene, write_scene  # noqa: E402
+from weft_geo.inference import load_predictor  # noqa: E402
 from weft_geo.models import build_model, load_checkpoint, save_checkpoint  # noqa: E402
 
 torch.set_num_threads(1)
@@ -61,6 +62,11 @@ def test_own_polygons_to_a_model_that_predicts_and_explains(run: Run, own: Path,
     assert [e["stage"] for e in events if e["event"] == "start"] == ["check", "prepare", "train", "export"]
     assert "starts from" in next(e["message"] for e in events if e["stage"] == "prepare")
     assert "val mIoU" in result.stdout
+    report = json.loads(Path("run/report.json").read_text())
+    contract = load_predictor("run").contract
+    assert (contract.threshold, contract.min_area_m2) == (report["threshold"], report["min_area_m2"])
+    assert report["min_area_m2"] > 0
+    assert f"from a probability of {report['threshold']:g} and {report['min_area_m2']:g} m²" in result.stdout
     assert "is finished; pass --overwrite" in run(*words, code=2).stderr
     run("predict", own / "scene.tif", "-o", "objects.gpkg", "--model", "run/model.onnx", "--window", "256")
 

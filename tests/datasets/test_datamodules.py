@@ -10,9 +10,12 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
+import rasterio.shutil
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.vrt import WarpedVRT
 from shapely.geometry import box
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
@@ -169,6 +172,14 @@ def test_scenes(make_raster: Callable[..., Path], tmp_path: Path) -> None:
     assert known == 0.2 * 200 * 300
     stored = 57.56  # the scene's own range makes 42.5 of 50, the ground, and 212.5 of 200, the objects
     assert data.mean == pytest.approx((42.5 + (stored - 50) * 170 / 150,) * 3, abs=0.1)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:3857", "EPSG:4326"])
+def test_half_a_small_polygon_is_the_least_area(make_raster: Callable[..., Path], tmp_path: Path, crs: str) -> None:
+    images, labels = scene(make_raster, tmp_path)
+    with rasterio.open(images) as source, WarpedVRT(source, crs=crs) as warped:
+        rasterio.shutil.copy(warped, tmp_path / "warped.tif", driver="GTiff")
+    assert scenes(tmp_path / "warped.tif", labels).min_area_m2 == 18  # of 6 × 6 m
 
 
 def test_training_and_validation_share_no_pixel(make_raster: Callable[..., Path], tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from weft_geo.trainers.train import TrainReport  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 
-DONE = TrainReport(10, 10, 0.5, {"object": 0.25}, "…", 1_000, 4_000, 2.5, 2**30, "cpu", 3.0, {})
+DONE = TrainReport(10, 10, 0.5, {"object": 0.25}, 0.5, 0.0, "…", 1_000, 4_000, 2.5, 2**30, "cpu", 3.0, {})
 
 
 def test_the_rows_of_the_tables() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("lightning.pytorch", reason="needs the train extra")
 
 from weft_geo.trainers.config import TrainConfig, build_config
-from weft_geo.trainers.start import shipped_start, working_gsd
+from weft_geo.trainers.start import contract_for, shipped_start, working_gsd
 
 
 def config(image: Path, *, gsd_m: float | None = None, **model: Any) -> TrainConfig:
@@ -37,3 +38,14 @@ def test_only_an_unchanged_model_starts_from_the_embedded_one(make_raster: Calla
     assert shipped_start(config(image, name="weft-large")) is None
     assert shipped_start(config(image, strategy="lora")) is None
     assert shipped_start(config(image, ablate=("esto",))) is None
+
+
+def test_what_starts_from_the_embedded_values_is_as_cautious_as_they_are(make_raster: Callable[..., Path]) -> None:
+    """It sees objects where there are none as they do; a run from other values has thresholds of its own."""
+    image = make_raster()
+    data = SimpleNamespace(mean=(1.0,) * 3, std=(1.0,) * 3, classes=("roof",), min_area_m2=6.7)
+    contract = contract_for(config(image), data)
+    assert (contract.threshold, contract.min_area_m2) == (0.6, 6.7)
+    assert contract_for(config(image, weights="mine.safetensors"), data).threshold == 0.5
+    data.classes = ("roof", "road")
+    assert contract_for(config(image), data).threshold == 0.5

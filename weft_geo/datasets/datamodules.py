@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import numpy as np
 import shapely
 import torch
 from torch.utils.data import DataLoader, SequentialSampler
@@ -155,6 +157,8 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
         mean: of the rasters, per band on 0…255; `test_mean` is the same.
         std: likewise.
         gsd_m: metres a pixel on the ground.
+        min_area_m2: half of what 95 % of the polygons are larger than: an object that is smaller was hardly meant, and
+            one of which half is found is not.
         start_samples: as in `SegmentationDataModule`.
 
     Raises:
@@ -164,6 +168,7 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    min_area_m2: float
 
     def __init__(
         self,
@@ -224,6 +229,8 @@ class ScenesDataModule(L.LightningDataModule):  # type: ignore[misc]  # as above
         self.mean, self.std = images.statistics()
         self.test_mean, self.test_std = self.mean, self.std
         self.gsd_m = images.gsd_m
+        areas_m2 = shapely.area(polygons.objects.geometry.array) * (images.gsd_m**2 / math.prod(images.res))
+        self.min_area_m2 = float(f"{np.quantile(areas_m2, 0.05) / 2:.2g}")
         if self.samples is None:
             self.samples = max(len(CoveringGeoSampler(self.scenes, self.areas.train, self.chip)), self.batch_size)
         if not self._sampler().has_objects:

@@ -98,8 +98,7 @@ def working_gsd(config: TrainConfig) -> float | None:
     """
     if config.data.gsd_m is not None or (shipped := shipped_start(config)) is None:
         return config.data.gsd_m
-    with as_file(shipped) as path, safe_open(path, "pt") as file:
-        trained = ModelContract.from_json(file.metadata()["contract"]).gsd_m
+    trained = _contract_of(shipped).gsd_m
     with open_raster(SceneImages.list_files(config.data.images)[0]) as first:
         if first.info.crs is None:
             return None  # the data set refuses it, and says what to do
@@ -107,8 +106,17 @@ def working_gsd(config: TrainConfig) -> float | None:
     return trained if change is not None and change.coarser else None
 
 
+def _contract_of(shipped: Traversable) -> ModelContract:
+    with as_file(shipped) as path, safe_open(path, "pt") as file:
+        return ModelContract.from_json(file.metadata()["contract"])
+
+
 def contract_for(config: TrainConfig, data: Any) -> ModelContract:
-    """What a model trained on these data expects of a scene: windows of twice the crops it saw, 512 px at most."""
+    """What a model trained on these data expects of a scene: windows of twice the crops it saw, 512 px at most.
+
+    Its threshold is that of the shipped values, where it starts from these and finds one class, as they do.
+    """
+    shipped = shipped_start(config)
     window = min(2 * config.data.crop, WINDOW)
     return ModelContract(
         bands=len(data.mean),
@@ -121,6 +129,8 @@ def contract_for(config: TrainConfig, data: Any) -> ModelContract:
         mean=tuple(data.mean),
         std=tuple(data.std),
         name=config.model.name,
+        threshold=_contract_of(shipped).threshold if shipped and len(data.classes) == 1 else ModelContract.threshold,
+        min_area_m2=getattr(data, "min_area_m2", 0.0),
     )
 
 

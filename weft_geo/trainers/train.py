@@ -59,6 +59,8 @@ class TrainReport:
         best_step: the step that was kept, by mean IoU on the validation data.
         val_miou: its mean IoU, background included.
         val_iou: IoU of each class of objects at that step.
+        threshold: probability from which a pixel counts as an object, unless the user says otherwise.
+        min_area_m2: objects that are smaller are left out, likewise.
         start: what the model started from.
         trainable: values that were trained.
         total: values in all.
@@ -73,6 +75,8 @@ class TrainReport:
     best_step: int
     val_miou: float
     val_iou: dict[str, float]
+    threshold: float
+    min_area_m2: float
     start: str
     trainable: int
     total: int
@@ -175,6 +179,8 @@ def train(
         best_step=int(kept["global_step"]),
         val_miou=scores.pop("val/miou"),
         val_iou={key.removeprefix("val/iou/"): value for key, value in scores.items() if key.startswith("val/iou/")},
+        threshold=model.contract.threshold,
+        min_area_m2=model.contract.min_area_m2,
         start=start,
         trainable=model.num_trainable(),
         total=model.num_total(),
