@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .object_scores import score_objects
 from .options import json_option, progress_option
 from .progress import Console
 
 if TYPE_CHECKING:
     from weft_geo.metrics.folders import Evaluation
+
+OF_OBJECTS = ("class_field",)
+"""Options that are meant for two layers of objects alone."""
 
 
 @click.command(short_help="Score objects, probability maps or a checkpoint against the truth.")
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
     default=0.5,
     show_default=True,
     help="Least intersection over union of a found object and its true partner.",
+)
+@click.option(
+    "--class-field",
+    metavar="NAME",
+    help="Attribute of the truth that says what an object is; only objects of one class become pairs.  "
+    "[default: class, if both layers have it]",
 )
 @click.option(
     "--normalize",
@@ -62,8 +71,9 @@ def evaluate(console: Console, /, **options: Any) -> None:
     weft-geo evaluate --predictions maps/ --truth masks/
     weft-geo evaluate model.safetensors --dataset eorssd --data-root data/EORSSD
 
-    Objects are paired one to one by their intersection over union (IoU). Maps are resized to the size of their truth
-    and scored by PySODMetrics; the output says how maps were scaled, and which mIoU and which F is meant.
+    Objects are paired one to one by their intersection over union (IoU), within their class where both layers tell
+    classes. Maps are resized to the size of their truth and scored by PySODMetrics; the output says how maps were
+    scaled, and which mIoU and which F is meant.
     """  # noqa: D301  (click looks for the character \b, not for its two letters)
     ways = {
         "--objects A --truth B": options["objects"] is not None,
@@ -73,37 +83,19 @@ def evaluate(console: Console, /, **options: Any) -> None:
     }
     if sum(ways.values()) != 1:
         raise click.UsageError(f"give one of: {'; '.join(ways)}")
+    for name in OF_OBJECTS:
+        if options[name] and not options["objects"]:
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with --objects A --truth B")
     if options["objects"] or options["predictions"]:
         if options["truth"] is None:
             raise click.UsageError("--truth is missing: what to compare with")
-        _objects(console, options) if options["objects"] else _predictions(console, options)
+        score_objects(console, options) if options["objects"] else _predictions(console, options)
         return
     if missing := [name for name in ("checkpoint", "dataset", "data_root") if options[name] is None]:
         raise click.UsageError(
             f"{missing[0].replace('_', '-')} is missing: give CHECKPOINT --dataset NAME --data-root DIR"
         )
     _checkpoint(console, options)
-
-
-def _objects(console: Console, options: dict[str, Any]) -> None:
-    from weft_geo.vector import match_objects
-
-    from .layers import read_layer
-
-    iou = options["iou"]
-    scores = match_objects(read_layer(options["objects"]), read_layer(options["truth"]), iou=iou)
-    if options["as_json"]:
-        console.result(json.dumps({"iou_threshold": iou, **asdict(scores)}))
-        return
-    found = scores.true_positives + scores.false_positives
-    true = scores.true_positives + scores.false_negatives
-    console.result(
-        f"area IoU   {scores.area_iou:.3f}\n"
-        f"object F1  {scores.f1:.3f}   at IoU ≥ {iou:g}\n"
-        f"precision  {scores.precision:.3f}   {scores.true_positives} of {found} found objects are true\n"
-        f"recall     {scores.recall:.3f}   {scores.true_positives} of {true} true objects are found\n"
-        f"mean IoU   {scores.mean_iou:.3f}   of the pairs"
-    )
 
 
 def _predictions(console: Console, options: dict[str, Any]) -> None:

@@ -33,7 +33,8 @@ class EvaluateAlgorithm(WeftGeoAlgorithm):
     TITLE = "Score objects against true ones"
     HELP = (
         "Pairs the polygons of two layers one to one by their intersection over union (IoU), and counts how many are "
-        "right. The area IoU compares what all objects of each layer cover, whichever object it belongs to."
+        "right. The area IoU compares what all objects of each layer cover, whichever object it belongs to. Where both "
+        "layers have an attribute class, only objects of one class become pairs."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802

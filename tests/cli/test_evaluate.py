@@ -33,6 +33,56 @@ def test_scores_as_json(run, layers):
     assert json.loads(run("evaluate", *layers, "--json", "--iou", "0.95").stdout)["true_positives"] == 1
 
 
+def name_classes(**names):
+    """Give the layers of `layers` a class an object."""
+    for name, (field, classes) in names.items():
+        frame = geopandas.read_file(f"{name}.gpkg")
+        frame.assign(**{field: classes}).to_file(f"{name}.gpkg", layer=name)
+
+
+def test_classes_count_where_both_layers_tell_them(run, layers):
+    name_classes(true=("class", ["house", "house", "tree", "tree"]), found=("class", ["house", "tree", "tree", "tree"]))
+    scores = json.loads(run("evaluate", *layers, "--json").stdout)
+    assert scores["class_field"] == "class"
+    assert (scores["true_positives"], scores["false_positives"], scores["false_negatives"]) == (1, 3, 3)
+    assert scores["classes"]["house"]["f1"] == pytest.approx(2 / 3)
+    assert scores["classes"]["tree"] == {
+        "true_positives": 0, "false_positives": 3, "false_negatives": 2, "precision": 0, "recall": 0, "f1": 0,
+        "mean_iou": 0, "area_iou": pytest.approx(40 / (200 + 290 - 40), abs=1e-3),
+    }  # fmt: skip
+    text = run("evaluate", *layers).stdout
+    assert "object F1  0.250   at IoU ≥ 0.5, of one class" in text
+    assert [line.split()[0] for line in text.splitlines()[-3:]] == ["class", "house", "tree"]
+    assert text.splitlines()[-2].split()[-3:] == ["1", "1", "2"]
+
+
+def test_the_class_field_of_the_truth_may_have_another_name(run, layers):
+    name_classes(true=("kind", ["house", "house", "tree", "tree"]), found=("class", ["house", "tree", "tree", "tree"]))
+    plain = run("evaluate", *layers, "--json")
+    assert json.loads(plain.stdout)["class_field"] is None
+    assert json.loads(plain.stdout)["true_positives"] == 2
+    scores = json.loads(run("evaluate", *layers, "--json", "--class-field", "kind").stdout)
+    assert (scores["true_positives"], sorted(scores["classes"])) == (1, ["house", "tree"])
+    gone = run("evaluate", *layers, "--class-field", "type", code=2).stderr
+    assert "the true objects have no attribute 'type' for the class; they have kind" in gone
+
+
+def test_classes_with_other_words_are_no_silent_success(run, layers):
+    name_classes(true=("class", ["house", "house", "tree", "tree"]), found=("class", ["object"] * 4))
+    aside = run("evaluate", *layers)
+    assert "object F1  0.500" in aside.stdout
+    assert "all predicted objects are 'object', which is no class of the other layer" in aside.stderr
+    name_classes(found=("class", ["a", "a", "b", "b"]))
+    strangers = run("evaluate", *layers)
+    assert "object F1  0.000" in strangers.stdout
+    assert "no class is in both layers: a, b among the found objects, house, tree among the true" in strangers.stderr
+
+
+def test_options_of_objects_go_with_objects(run):
+    words = ["--predictions", "maps", "--truth", "masks", "--class-field", "kind"]
+    assert "--class-field goes with --objects A --truth B" in run("evaluate", *words, code=2).stderr
+
+
 def test_layers_that_cannot_be_read(run, layers, tmp_path):
     assert "does not exist" in run("evaluate", "--objects", "gone.gpkg", "--truth", "true.gpkg", code=2).stderr
     (tmp_path / "text.gpkg").write_text("not a layer")
