@@ -14,7 +14,7 @@ from .progress import Console
 if TYPE_CHECKING:
     from weft_geo.metrics.folders import Evaluation
 
-OF_OBJECTS = ("class_field",)
+OF_OBJECTS = ("class_field", "aoi")
 """Options that are meant for two layers of objects alone."""
 
 
@@ -37,6 +37,12 @@ OF_OBJECTS = ("class_field",)
     metavar="NAME",
     help="Attribute of the truth that says what an object is; only objects of one class become pairs.  "
     "[default: class, if both layers have it]",
+)
+@click.option(
+    "--aoi",
+    metavar="FILE|minx,miny,maxx,maxy",
+    help="Only objects there count; a box is in the CRS of the found objects, or in the one behind it: "
+    "85.5,27.6,85.6,27.7,EPSG:4326.",
 )
 @click.option(
     "--normalize",

@@ -25,8 +25,8 @@ def score_objects(console: Console, options: dict[str, Any]) -> None:
         field, why_not = find_class_field(found, truth)
         if why_not:
             console.warn(why_not)
-    scores = match_objects(found, truth, options["iou"], field)
-    facts = {"iou_threshold": options["iou"], **as_facts(scores), "class_field": field}
+    scores = match_objects(found, truth, options["iou"], field, options["aoi"])
+    facts = {"iou_threshold": options["iou"], **as_facts(scores), "class_field": field, "aoi": options["aoi"]}
     if field is not None:
         warn_of_strangers(console, scores)
     console.result(json.dumps(facts, ensure_ascii=False) if options["as_json"] else as_text(scores, options["iou"]))

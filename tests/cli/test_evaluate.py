@@ -78,6 +78,18 @@ def test_classes_with_other_words_are_no_silent_success(run, layers):
     assert "no class is in both layers: a, b among the found objects, house, tree among the true" in strangers.stderr
 
 
+def test_only_a_part_counts(run, layers):
+    box_there = "499990,4999990,500035,5000015"
+    scores = json.loads(run("evaluate", *layers, "--json", "--aoi", box_there).stdout)
+    assert (scores["true_positives"], scores["false_positives"], scores["false_negatives"]) == (2, 0, 0)
+    assert scores["aoi"] == box_there
+    area = geopandas.GeoDataFrame(geometry=[box(499_990, 4_999_990, 500_035, 5_000_015)], crs="EPSG:32633")
+    area.to_crs("EPSG:4326").to_file("area.geojson")
+    assert "2 of 2 true objects are found" in run("evaluate", *layers, "--aoi", "area.geojson").stdout
+    assert "does not overlap the objects" in run("evaluate", *layers, "--aoi", "0,0,1,1", code=2).stderr
+    assert "gone.gpkg" in run("evaluate", *layers, "--aoi", "gone.gpkg", code=2).stderr
+
+
 def test_options_of_objects_go_with_objects(run):
     words = ["--predictions", "maps", "--truth", "masks", "--class-field", "kind"]
     assert "--class-field goes with --objects A --truth B" in run("evaluate", *words, code=2).stderr

@@ -78,8 +78,9 @@ def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
         VectorError: If the file cannot be read or holds no polygons.
         CrsError: If the file names no CRS.
     """
-    box = parse_box(aoi)
-    area = _read_polygons(str(aoi), info) if box is None else _place(shapely.box(*box[0]), box[1], info)
+    area, crs = read_area(aoi)
+    corners = np.array([info.transform @ (x, y) for x in (0, info.width) for y in (0, info.height)])
+    area = place_area(area, crs or info.required_crs, info.required_crs, (*corners.min(0), *corners.max(0)))
     inverse = ~info.transform
     pixels = affine_transform(area, [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f])
     pixels = _polygons(shapely.intersection(pixels, shapely.box(0, 0, info.width, info.height)))
@@ -90,7 +91,24 @@ def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
     return AreaOfInterest(pixels, top, left, math.ceil(max_row) - top, math.ceil(max_col) - left)
 
 
-def parse_box(aoi: str | Path | Box) -> tuple[Box, CRS | None] | None:
+def read_area(aoi: str | Path | Box, of: str = "the scene") -> tuple[BaseGeometry, CRS | None]:
+    """Reads an area of interest where it is.
+
+    Args:
+        aoi: As for ``read_aoi``.
+        of: What it is an area of, for messages: a box without a CRS is in that one's.
+
+    Returns:
+        The area and its CRS; None for a box that names none.
+
+    Raises:
+        InputError, VectorError, CrsError: As for ``read_aoi``.
+    """
+    box = parse_box(aoi, of)
+    return _read_polygons(str(aoi), of) if box is None else (shapely.box(*box[0]), box[1])
+
+
+def parse_box(aoi: str | Path | Box, of: str = "the scene") -> tuple[Box, CRS | None] | None:
     """A box and its CRS, None for the scene's; None instead of both if it is the name of a file."""
     if isinstance(aoi, Path):
         return None
@@ -101,14 +119,14 @@ def parse_box(aoi: str | Path | Box) -> tuple[Box, CRS | None] | None:
         min_x, min_y, max_x, max_y = (float(part) for part in parts[:4])
     except ValueError as error:
         raise InputError(
-            f"aoi must be a file or minx,miny,maxx,maxy in the scene's CRS, or with a CRS behind it, got {aoi!r}"
+            f"aoi must be a file or minx,miny,maxx,maxy in {of}'s CRS, or with a CRS behind it, got {aoi!r}"
         ) from error
     if not (math.isfinite(min_x + min_y + max_x + max_y) and min_x < max_x and min_y < max_y):
         raise InputError(f"aoi must be minx,miny,maxx,maxy with min below max, got {aoi!r}")
     return (min_x, min_y, max_x, max_y), parse_crs(str(parts[4])) if len(parts) == 5 else None
 
 
-def _read_polygons(path: str, info: RasterInfo) -> BaseGeometry:
+def _read_polygons(path: str, of: str) -> tuple[BaseGeometry, CRS]:
     import geopandas  # half a second to import, and few runs have an area of interest
 
     try:
@@ -122,9 +140,8 @@ def _read_polygons(path: str, info: RasterInfo) -> BaseGeometry:
     if not len(shapes):
         raise VectorError(f"{path} holds no polygons, so it is no area of interest")
     if layer.crs is None:
-        raise CrsError(f"{path} has no CRS; give it one, or give the area as minx,miny,maxx,maxy in the scene's CRS")
-    whole = shapely.union_all(shapes)
-    return shapely.make_valid(_place(whole, CRS.from_wkt(layer.crs.to_wkt()), info))
+        raise CrsError(f"{path} has no CRS; give it one, or give the area as minx,miny,maxx,maxy in {of}'s CRS")
+    return shapely.union_all(shapes), CRS.from_wkt(layer.crs.to_wkt())
 
 
 def _polygons(area: BaseGeometry) -> BaseGeometry:
@@ -136,23 +153,30 @@ def _polygons(area: BaseGeometry) -> BaseGeometry:
     return shapely.union_all(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
 
 
-def _place(area: BaseGeometry, crs: CRS | None, info: RasterInfo) -> BaseGeometry:
-    """An area in the CRS of a grid; None says that it is in that one already."""
-    if crs is None or crs == info.required_crs:
-        return area
-    change = Transformer.from_crs(crs.to_wkt(), info.required_crs.to_wkt(), always_xy=True)
-    corners = np.array([info.transform @ (x, y) for x in (0, info.width) for y in (0, info.height)])
-    (west, south), (east, north) = corners.min(0), corners.max(0)
-    left, bottom, right, top = change.transform_bounds(west, south, east, north, direction=TransformDirection.INVERSE)
+def place_area(area: BaseGeometry, crs: CRS, onto: CRS, bounds: Box) -> BaseGeometry:
+    """An area in another CRS, as far as it is near some ground there.
+
+    Args:
+        area: Polygons.
+        crs: Theirs.
+        onto: The CRS to bring them to.
+        bounds: West, south, east and north of that ground, in ``onto``.
+    """
+    if crs == onto:
+        return shapely.make_valid(area)
+    change = Transformer.from_crs(crs.to_wkt(), onto.to_wkt(), always_xy=True)
+    left, bottom, right, top = change.transform_bounds(*bounds, direction=TransformDirection.INVERSE)
     if left < right and np.isfinite([left, bottom, right, top]).all():  # else it lies across the antimeridian
-        # Only what is near: an area may reach where the scene's CRS has no numbers.
+        # Only what is near: an area may reach where the other CRS has no numbers.
         margin = (right - left + top - bottom) / 10
         area = shapely.intersection(area, shapely.box(left - margin, bottom - margin, right + margin, top + margin))
     if area.is_empty:
         return area
     # A long straight edge in one CRS is a curve in another.
     left, bottom, right, top = area.bounds
-    return shapely.transform(
-        shapely.segmentize(area, max(right - left, top - bottom) / 100),
-        lambda xy: np.column_stack(change.transform(xy[:, 0], xy[:, 1])),
+    return shapely.make_valid(
+        shapely.transform(
+            shapely.segmentize(area, max(right - left, top - bottom) / 100),
+            lambda xy: np.column_stack(change.transform(xy[:, 0], xy[:, 1])),
+        )
     )

@@ -45,8 +45,11 @@ class FlatLayer:
 
 def lay_flat(
     predicted: geopandas.GeoDataFrame, truth: geopandas.GeoDataFrame, classes: tuple[Names, Names]
-) -> tuple[FlatLayer, FlatLayer]:
+) -> tuple[FlatLayer, FlatLayer, pyproj.CRS | None]:
     """Bring two layers into one frame: Lambert azimuthal equal-area, centred on them, if they lie on the Earth.
+
+    Returns:
+        What can be compared of both, and the CRS that it is in now.
 
     Raises:
         CrsError: one layer has a CRS and the other has none, or they share no ground.
@@ -55,20 +58,20 @@ def lay_flat(
     systems = [as_pyproj(layer.crs) for layer in (predicted, truth)]
     known = [crs for crs in systems if crs is not None]
     if not known:
-        return found, true
+        return found, true, None
     for name, crs, layer in zip(("predicted", "true"), systems, (found, true), strict=True):
         if crs is None and len(layer.rows):
             raise CrsError(f"the {name} layer has no CRS and the other has one; set it with set_crs")
     if len(set(known)) == 1 and not Ground(Affine.identity(), known[0]).is_geodesic:
-        return found, true
+        return found, true, known[0]
     geographic = [reproject(layer.shapes, crs, "EPSG:4326") for layer, crs in zip((found, true), systems, strict=True)]
     lon, lat = shapely.get_coordinates(np.concatenate(geographic[::-1])).T
     if not len(lon):
-        return found, true
+        return found, true, known[0]
     turn = np.radians(lon)
     centre = np.degrees(np.arctan2(np.sin(turn).mean(), np.cos(turn).mean()))
     frame = pyproj.CRS.from_proj4(f"+proj=laea +lat_0={lat.mean():.9f} +lon_0={centre:.9f} +datum=WGS84 +units=m")
-    return found.reproject(systems[0], frame), true.reproject(systems[1], frame)
+    return found.reproject(systems[0], frame), true.reproject(systems[1], frame), frame
 
 
 def reproject(shapes: Shapes, crs: pyproj.CRS | None, target: Any) -> Shapes:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
+from weft_geo.geo.aoi import Box
 from weft_geo.vector.outline import Bools
 from weft_geo.vector.pairs import ObjectPairs, pair_objects
 from weft_geo.vector.polygons import Shapes
@@ -44,7 +47,11 @@ class ObjectScores:
 
 
 def match_objects(
-    predicted: geopandas.GeoDataFrame, truth: geopandas.GeoDataFrame, iou: float = 0.5, by: str | None = None
+    predicted: geopandas.GeoDataFrame,
+    truth: geopandas.GeoDataFrame,
+    iou: float = 0.5,
+    by: str | None = None,
+    aoi: str | Path | Box | None = None,
 ) -> ObjectScores:
     """Pair predicted with true objects, one to one, best IoU first, and count.
 
@@ -58,16 +65,18 @@ def match_objects(
         iou: least intersection over union of a pair, in (0, 1].
         by: attribute of `truth` that says what an object is; that of `predicted` has the same name, or is `class`.
             Only objects of one class become pairs. None leaves classes aside.
+        aoi: a vector file in any CRS, or minx, miny, maxx, maxy in the CRS of `predicted`: only what is there counts.
+            Objects count whole or not at all (see `weft_geo.vector.pairs`); areas end at its border.
 
     Returns:
         The scores.
 
     Raises:
-        InputError: `iou` is out of range.
+        InputError: `iou` is out of range, or the area of interest lies elsewhere.
         CrsError: one layer has a CRS and the other has none, or they share no ground.
-        VectorError: a layer has no such attribute, or it is not filled.
+        VectorError: a layer has no such attribute, or it is not filled; the area cannot be read.
     """
-    return score_pairs(pair_objects(predicted, truth, iou, by), by is not None)
+    return score_pairs(pair_objects(predicted, truth, iou, by, aoi), by is not None)
 
 
 def score_pairs(pairs: ObjectPairs, by_class: bool = False) -> ObjectScores:
@@ -75,7 +84,7 @@ def score_pairs(pairs: ObjectPairs, by_class: bool = False) -> ObjectScores:
     found, true = pairs.found.classes, pairs.true.classes
     names = sorted({*found, *true})
     parts = [_Counts.of(pairs, found == name, true == name) for name in names]
-    classes = {name: part.scores() for name, part in zip(names, parts, strict=True)}
+    classes = {name: part.scores() for name, part in zip(names, parts, strict=True) if part.found or part.true}
     total = sum(parts, _Counts())
     return total.scores(classes if by_class else None)
 
@@ -94,8 +103,9 @@ class _Counts:
     @classmethod
     def of(cls, pairs: ObjectPairs, found: Bools, true: Bools) -> _Counts:
         hit = found[pairs.left]
-        areas = _shared_and_covered(pairs.found.shapes[found], pairs.true.shapes[true])
-        return cls(int(hit.sum()), int(found.sum()), int(true.sum()), float(pairs.iou[hit].sum()), *areas)
+        areas = _shared_and_covered(pairs.found.shapes[found], pairs.true.shapes[true], pairs.area)
+        counts = (found & pairs.found_counts).sum(), (true & pairs.true_counts).sum()
+        return cls(int(hit.sum()), int(counts[0]), int(counts[1]), float(pairs.iou[hit].sum()), *areas)
 
     def __add__(self, other: _Counts) -> _Counts:
         return _Counts(*(one + two for one, two in zip(vars(self).values(), vars(other).values(), strict=True)))
@@ -112,14 +122,17 @@ class _Counts:
             recall=recall,
             f1=2 * precision * recall / (precision + recall) if precision + recall else 0.0,
             mean_iou=self.iou_sum / self.hits if self.hits else 0.0,
-            area_iou=1.0 if nothing else self.shared / self.covered if self.covered > 0 else 0.0,
+            area_iou=self.shared / self.covered if self.covered > 0 else 1.0,
             classes=classes or {},
         )
 
 
-def _shared_and_covered(found: Shapes, true: Shapes) -> tuple[float, float]:
+def _shared_and_covered(found: Shapes, true: Shapes, within: BaseGeometry | None) -> tuple[float, float]:
     """The area that both cover, and that either covers."""
-    parts = [shapely.get_parts(shapely.union_all(shapes)) for shapes in (found, true)]
+    covers = [shapely.union_all(shapes) for shapes in (found, true)]
+    parts = [
+        shapely.get_parts(shapely.intersection(cover, within) if within is not None else cover) for cover in covers
+    ]
     left, right = shapely.STRtree(parts[1]).query(parts[0], predicate="intersects")
     shared = float(shapely.area(shapely.intersection(parts[0][left], parts[1][right])).sum())
     return shared, sum(float(shapely.area(part).sum()) for part in parts) - shared

@@ -1,18 +1,32 @@
-"""Which predicted object is which true one."""
+"""Which predicted object is which true one, and which of them count.
+
+In an area of interest, whole objects count or do not, so that its border makes none smaller:
+
+- pairs are made over the whole of both layers, so the border parts none;
+- a true object counts if at least half of its area lies inside, and with it its partner;
+- so does a predicted object without a partner, unless at least half of it covers true objects that do not count: what
+  is left of those where a prediction ends at the border is neither right nor wrong.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyproj
 import shapely
+from shapely.geometry.base import BaseGeometry
 
-from weft_geo.errors import InputError
+from weft_geo.errors import CrsError, InputError
+from weft_geo.geo.aoi import Box, place_area, read_area
+from weft_geo.geo.ground import parse_crs
 from weft_geo.vector.equal_area import FlatLayer, lay_flat
 from weft_geo.vector.ground import Floats
 from weft_geo.vector.object_classes import read_classes
-from weft_geo.vector.outline import Ints
+from weft_geo.vector.outline import Bools, Ints
+from weft_geo.vector.polygons import Shapes
 
 if TYPE_CHECKING:
     import geopandas
@@ -28,6 +42,9 @@ class ObjectPairs:
         left: [pairs] predicted object of each pair, as its place in `found`.
         right: [pairs] true object of each, as its place in `true`.
         iou: [pairs] intersection over union of each.
+        found_counts: [found] whether it counts; all do without an area of interest, and both of a pair or none.
+        true_counts: [true] likewise.
+        area: the area of interest in the same frame; None for everything.
     """
 
     found: FlatLayer
@@ -35,22 +52,69 @@ class ObjectPairs:
     left: Ints
     right: Ints
     iou: Floats
+    found_counts: Bools
+    true_counts: Bools
+    area: BaseGeometry | None
 
 
 def pair_objects(
-    predicted: geopandas.GeoDataFrame, truth: geopandas.GeoDataFrame, iou: float = 0.5, by: str | None = None
+    predicted: geopandas.GeoDataFrame,
+    truth: geopandas.GeoDataFrame,
+    iou: float = 0.5,
+    by: str | None = None,
+    aoi: str | Path | Box | None = None,
 ) -> ObjectPairs:
     """Pair predicted with true objects, one to one, best IoU first: see `match_objects`, which counts them."""
     if not 0.0 < iou <= 1.0:
         raise InputError(f"iou is {iou!r}; give a share above 0 and up to 1")
-    found, true = lay_flat(predicted, truth, read_classes(predicted, truth, by))
+    found, true, frame = lay_flat(predicted, truth, read_classes(predicted, truth, by))
+    area = None if aoi is None else _lay_area(aoi, predicted.crs or truth.crs, frame, found, true)
     left, right = shapely.STRtree(true.shapes).query(found.shapes, predicate="intersects")
     same = found.classes[left] == true.classes[right]
     left, right = left[same], right[same]
     shared = shapely.area(shapely.intersection(found.shapes[left], true.shapes[right]))
-    ious = shared / (shapely.area(found.shapes)[left] + shapely.area(true.shapes)[right] - shared)
+    size = shapely.area(found.shapes)
+    ious = shared / (size[left] + shapely.area(true.shapes)[right] - shared)
     chosen = _best_first(left, right, ious, iou)
-    return ObjectPairs(found, true, left[chosen], right[chosen], ious[chosen])
+    true_counts = _mostly_inside(true.shapes, area)
+    left_aside = ~true_counts[right]
+    on_left_aside = np.bincount(left[left_aside], shared[left_aside], len(size))
+    found_counts = _mostly_inside(found.shapes, area) & (on_left_aside < size / 2)
+    found_counts[left[chosen]] = true_counts[right[chosen]]
+    chosen = chosen[true_counts[right[chosen]]]
+    return ObjectPairs(found, true, left[chosen], right[chosen], ious[chosen], found_counts, true_counts, area)
+
+
+def _lay_area(
+    aoi: str | Path | Box, own_crs: Any, frame: pyproj.CRS | None, found: FlatLayer, true: FlatLayer
+) -> BaseGeometry:
+    """An area of interest in the frame of both layers; a box without a CRS is in `own_crs`."""
+    area, crs = read_area(aoi, "the predicted layer")
+    shapes = np.concatenate([found.shapes, true.shapes])
+    if not len(shapes):
+        return area
+    west, south, east, north = map(float, shapely.total_bounds(shapes))
+    if frame is None:
+        if crs is not None:
+            raise CrsError(f"the layers have no CRS, so the area of interest {aoi} has no place on them; give them one")
+    else:
+        known = crs or parse_crs(pyproj.CRS.from_user_input(own_crs).to_wkt())
+        area = place_area(area, known, parse_crs(frame.to_wkt()), (west, south, east, north))
+    if not shapely.intersects(area, shapely.box(west, south, east, north)):
+        raise InputError(f"the area of interest {aoi} does not overlap the objects; is it in the right CRS?")
+    return area
+
+
+def _mostly_inside(shapes: Shapes, area: BaseGeometry | None) -> Bools:
+    """Which polygons have at least half of their area inside."""
+    if area is None:
+        return np.ones(len(shapes), dtype=bool)
+    shapely.prepare(area)
+    inside = np.asarray(shapely.contains_properly(area, shapes))
+    partly = np.asarray(shapely.intersects(area, shapes)) & ~inside
+    some = shapes[partly]
+    inside[partly] = shapely.area(shapely.intersection(some, area)) >= shapely.area(some) / 2
+    return inside
 
 
 def _best_first(left: Ints, right: Ints, ious: Floats, iou: float) -> Ints:
