@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .object_scores import score_objects
-from .options import json_option, progress_option
+from .options import VECTOR_SUFFIXES, json_option, overwrite_option, progress_option
 from .progress import Console
 
 if TYPE_CHECKING:
     from weft_geo.metrics.folders import Evaluation
 
-OF_OBJECTS = ("class_field", "aoi")
+OF_OBJECTS = ("class_field", "aoi", "errors")
 """Options that are meant for two layers of objects alone."""
 
 
@@ -44,6 +44,12 @@ OF_OBJECTS = ("class_field", "aoi")
     help="Only objects there count; a box is in the CRS of the found objects, or in the one behind it: "
     "85.5,27.6,85.6,27.7,EPSG:4326.",
 )
+@click.option(
+    "--errors",
+    metavar="OUT.gpkg",
+    help=f"Write the objects of both layers there, each marked right, wrong or missed ({' '.join(VECTOR_SUFFIXES)}).",
+)
+@overwrite_option
 @click.option(
     "--normalize",
     type=click.Choice(["minmax", "none"]),

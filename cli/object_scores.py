@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from weft_geo.version import __version__
 
 from .progress import Console
 
@@ -14,22 +17,37 @@ if TYPE_CHECKING:
 
 def score_objects(console: Console, options: dict[str, Any]) -> None:
     """Read both layers, pair their objects and say how well they agree."""
-    from weft_geo.vector import match_objects
+    from weft_geo.vector.errors_layer import open_errors, write_errors
+    from weft_geo.vector.match import score_pairs
     from weft_geo.vector.object_classes import find_class_field
+    from weft_geo.vector.pairs import pair_objects
 
     from .layers import read_layer
 
+    inputs = {name: options[name] for name in ("objects", "truth", "aoi")}
+    errors = options["errors"] and open_errors(options["errors"], options["overwrite"], inputs.values())
     found, truth = read_layer(options["objects"]), read_layer(options["truth"])
     field = options["class_field"]
     if field is None:
         field, why_not = find_class_field(found, truth)
         if why_not:
             console.warn(why_not)
-    scores = match_objects(found, truth, options["iou"], field, options["aoi"])
+    pairs = pair_objects(found, truth, options["iou"], field, options["aoi"])
+    scores = score_pairs(pairs, by_class=field is not None)
+    settings = {"iou_threshold": options["iou"], "class_field": field}
     facts = {"iou_threshold": options["iou"], **as_facts(scores), "class_field": field, "aoi": options["aoi"]}
+    if errors:
+        count = write_errors(errors, found, truth, pairs, field, provenance(inputs | settings))
+        console.note(f"{count} objects of both layers → {options['errors']}")
     if field is not None:
         warn_of_strangers(console, scores)
     console.result(json.dumps(facts, ensure_ascii=False) if options["as_json"] else as_text(scores, options["iou"]))
+
+
+def provenance(parameters: dict[str, Any]) -> dict[str, Any]:
+    """How an errors layer came to be."""
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"software": f"weft-geo {__version__}", "time": time, "parameters": parameters}
 
 
 def warn_of_strangers(console: Console, scores: ObjectScores) -> None:

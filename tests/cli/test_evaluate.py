@@ -90,6 +90,23 @@ def test_only_a_part_counts(run, layers):
     assert "gone.gpkg" in run("evaluate", *layers, "--aoi", "gone.gpkg", code=2).stderr
 
 
+def test_errors_as_a_layer(run, layers, tmp_path):
+    name_classes(found=("id", [7, 8, 9, 10]))
+    assert "8 objects of both layers → errors.gpkg" in run("evaluate", *layers, "--errors", "errors.gpkg").stderr
+    errors = geopandas.read_file("errors.gpkg", layer="objects")
+    assert errors["result"].value_counts().to_dict() == {"true_positive": 4, "false_positive": 2, "false_negative": 2}
+    there = run("evaluate", *layers, "--errors", "errors.gpkg", code=2).stderr
+    assert "errors.gpkg is already there; overwrite it (--overwrite) or give another name" in there
+    run("evaluate", *layers, "--errors", "errors.gpkg", "--overwrite", "--iou", "0.95")
+    errors = geopandas.read_file("errors.gpkg", layer="objects")
+    assert errors["id"].dropna().tolist() == ["7", "8", "9", "10"]
+    assert errors["result"].tolist()[:4] == ["true_positive"] + ["false_positive"] * 3
+    own = run("evaluate", *layers, "--errors", "true.gpkg", "--overwrite", code=2).stderr
+    assert "true.gpkg is one of the files to compare" in own
+    assert "no known vector format" in run("evaluate", *layers, "--errors", "errors.txt", code=2).stderr
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["errors.gpkg", "found.gpkg", "true.gpkg"]
+
+
 def test_options_of_objects_go_with_objects(run):
     words = ["--predictions", "maps", "--truth", "masks", "--class-field", "kind"]
     assert "--class-field goes with --objects A --truth B" in run("evaluate", *words, code=2).stderr

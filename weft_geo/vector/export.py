@@ -25,7 +25,7 @@ import shapely
 
 from weft_geo.vector.antimeridian import to_longitudes
 from weft_geo.vector.geoparquet import write_geoparquet
-from weft_geo.vector.style import add_style
+from weft_geo.vector.style import SCORE_STYLE, Style, add_style
 
 LAYER = "objects"
 SCHEMA = pa.schema(
@@ -59,28 +59,32 @@ def write_layer(
     crs: pyproj.CRS | None,
     multi: bool,
     provenance: dict[str, Any] | None,
+    schema: pa.Schema = SCHEMA,
+    style: Style = SCORE_STYLE,
 ) -> None:
     """Write batches of objects as one layer.
 
     Args:
         target: the file; its suffix, one of `DRIVERS`, chooses the format. Its other parts are written beside it.
-        batches: of `SCHEMA`, in the order of the file.
+        batches: of `schema`, in the order of the file.
         crs: the CRS of the geometries; GeoJSON is transformed to WGS 84 from it.
         multi: whether any object is a MultiPolygon (then all are written as such).
         provenance: how the layer came to be; anything that JSON can hold.
+        schema: the attributes, and behind them "geometry".
+        style: how QGIS shows a GeoPackage.
 
     Raises:
         OSError, sqlite3.Error, pyarrow.ArrowException, pyogrio.errors.DataSourceError, DataLayerError: it cannot be
             written. What fails in a batch goes on as it is.
     """
-    suffix, schema = target.suffix, SCHEMA
+    suffix = target.suffix
     if suffix == ".parquet":
-        write_geoparquet(target, SCHEMA, batches, crs, provenance)
+        write_geoparquet(target, schema, batches, crs, provenance)
         return
     if suffix == ".geojson":
         batches, crs = _to_rfc7946(batches, crs), None if crs is None else pyproj.CRS.from_epsg(4326)
     if suffix == ".shp":
-        schema = pa.schema([field.with_name(SHAPEFILE_FIELDS.get(field.name, field.name)) for field in SCHEMA])
+        schema = pa.schema([field.with_name(SHAPEFILE_FIELDS.get(field.name, field.name)) for field in schema])
     # GeoJSON and shapefiles take both kinds side by side; the others want one kind a layer.
     kind = "Unknown" if suffix == ".geojson" else "MultiPolygon" if multi else "Polygon"
     if multi and suffix in (".gpkg", ".fgb"):
@@ -91,7 +95,7 @@ def write_layer(
     if suffix == ".fgb":
         _read_back(target)
     if suffix == ".gpkg":
-        add_style(target, LAYER)
+        add_style(target, LAYER, style)
     elif provenance is not None:
         beside = target.with_name(f"{target.name}.json")
         beside.write_text(json.dumps(provenance, indent=2, default=str) + "\n", encoding="utf-8")

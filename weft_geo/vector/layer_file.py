@@ -17,7 +17,8 @@ import pyproj
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
 from weft_geo.geo.whole_files import beginning_with, bring_to_disk, check_name, move_into_place, place_of
-from weft_geo.vector.export import DRIVERS, LAYER, write_layer
+from weft_geo.vector.export import DRIVERS, LAYER, SCHEMA, write_layer
+from weft_geo.vector.style import SCORE_STYLE, Style
 
 LEAST_ROOM_BYTES = 4 << 20
 PUBLISHING = "publishing"
@@ -90,14 +91,18 @@ class LayerFile:
         crs: pyproj.CRS | None,
         multi: bool,
         provenance: dict[str, Any] | None,
+        schema: pa.Schema = SCHEMA,
+        style: Style = SCORE_STYLE,
     ) -> None:
         """Write all batches, still beside the output; `publish` puts them in their place.
 
         Args:
-            batches: of `SCHEMA`, in the order of the file.
+            batches: of `schema`, in the order of the file.
             crs: the CRS of the geometries.
             multi: whether any object is a MultiPolygon.
             provenance: how the layer came to be; anything that JSON can hold.
+            schema: the attributes, and behind them "geometry".
+            style: how QGIS shows a GeoPackage.
 
         Raises:
             RunError: the driver failed.
@@ -106,7 +111,7 @@ class LayerFile:
         from pyogrio.errors import DataLayerError, DataSourceError  # brings geopandas, which is slow to come
 
         try:
-            write_layer(target, batches, crs, multi, provenance)
+            write_layer(target, batches, crs, multi, provenance, schema, style)
         except (DataSourceError, DataLayerError, pa.ArrowException, OSError, sqlite3.Error) as error:
             full = shutil.disk_usage(self.path.parent).free < LEAST_ROOM_BYTES  # drivers give the oddest reasons for it
             raise RunError(f"{self.path} could not be written: {'the disk is full' if full else error}") from error

@@ -55,7 +55,7 @@ def find_class_field(predicted: geopandas.GeoDataFrame, truth: geopandas.GeoData
     for which, layer in layers.items():
         if len(layer) and (empty := int(layer[CLASS].isna().sum())):
             return None, f"{empty} of {len(layer)} {which} objects have no class, so classes are left aside; fill it in"
-    found, true = (set(_words(layer, CLASS)) for layer in layers.values())
+    found, true = (set(as_words(layer, CLASS)) for layer in layers.values())
     for which, some, others in (("predicted", found, true), ("true", true, found)):
         if len(some) == 1 and others and not some & others:
             return None, (
@@ -66,21 +66,26 @@ def find_class_field(predicted: geopandas.GeoDataFrame, truth: geopandas.GeoData
 
 
 def _filled(layer: geopandas.GeoDataFrame, field: str, which: str) -> Names:
-    if not len(layer):  # a GeoJSON without objects has no attributes either
-        return np.empty(0, dtype=object)
-    if field not in layer.columns:
+    if len(layer) and field not in layer.columns:
         fields = ", ".join(str(name) for name in layer.columns if name != layer.geometry.name)
         raise VectorError(
             f"the {which} objects have no attribute {field!r} for the class; they have {fields or 'none'}"
         )
-    if empty := int(layer[field].isna().sum()):
+    if len(layer) and (empty := int(layer[field].isna().sum())):
         raise VectorError(
             f"{empty} of {len(layer)} {which} objects have no {field!r}; fill it in, or leave these objects out"
         )
-    return _words(layer, field)
+    return as_words(layer, field)
 
 
-def _words(layer: geopandas.GeoDataFrame, field: str) -> Names:
-    values = layer[field].tolist() if len(layer) else []
-    words = [str(int(value)) if isinstance(value, float) and value.is_integer() else str(value) for value in values]
-    return np.array(words, dtype=object)
+def as_words(layer: geopandas.GeoDataFrame, field: str) -> Names:
+    """An attribute as words, None where it is empty; whole numbers are written without a point, whatever their type."""
+    if not len(layer):  # a GeoJSON without objects has no attributes either
+        return np.empty(0, dtype=object)
+    words = np.array([_word(value) for value in layer[field].tolist()], dtype=object)
+    words[layer[field].isna().to_numpy()] = None
+    return words
+
+
+def _word(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

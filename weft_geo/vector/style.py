@@ -1,4 +1,4 @@
-"""How QGIS shows the objects: coloured by score, as soon as the GeoPackage is opened.
+"""How QGIS shows the objects as soon as the GeoPackage is opened: coloured by score, or by what was right of them.
 
 QGIS looks for a default style in a table `layer_styles` of the GeoPackage itself. It is made here as QGIS makes it
 (`Layer Properties → Style → Save Style → In Database`), registered as an attributes table, so that QGIS can change and
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-STYLE_NAME = "score"
 SCORES = (
     (0.0, 0.6, (215, 25, 28)),
     (0.6, 0.7, (253, 174, 97)),
@@ -23,7 +24,24 @@ SCORES = (
     (0.9, 1.0, (44, 123, 182)),
 )
 """From, up to, and the colour in between, red over yellow to blue: the colour-blind tell them apart too."""
+RESULTS = (
+    ("true_positive", (44, 123, 182)),
+    ("false_positive", (215, 25, 28)),
+    ("false_negative", (255, 190, 0)),
+)
+"""What an object may be against the truth, in the same colours."""
 FILL_ALPHA = 64
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style of QGIS: its name, a line about it, and what makes its QML."""
+
+    name: str
+    description: str
+    qml: Callable[[], str]
+
 
 TABLE = """
 CREATE TABLE layer_styles (
@@ -36,19 +54,38 @@ CREATE TABLE layer_styles (
 
 
 def score_qml() -> str:
-    """The style as a QGIS layer style file (QML): outlines and a light fill, graduated by the column `score`."""
-    root = ElementTree.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    """Outlines and a light fill, graduated by the attribute `score`, as a QGIS layer style file (QML)."""
     # What a user draws by hand has no score, and is sure.
     attribute = 'coalesce("score", 1)'
-    renderer = ElementTree.SubElement(
-        root, "renderer-v2", type="graduatedSymbol", attr=attribute, graduatedMethod="GraduatedColor", symbollevels="0"
-    )
-    ranges, symbols = ElementTree.SubElement(renderer, "ranges"), ElementTree.SubElement(renderer, "symbols")
-    for number, (lower, upper, (red, green, blue)) in enumerate(SCORES):
+    root, renderer = _renderer("graduatedSymbol", attribute, graduatedMethod="GraduatedColor")
+    ranges = ElementTree.SubElement(renderer, "ranges")
+    for number, (lower, upper, _) in enumerate(SCORES):
         label = f"{lower:.1f} – {upper:.1f}"
         ElementTree.SubElement(
             ranges, "range", symbol=str(number), lower=f"{lower}", upper=f"{upper}", label=label, render="true"
         )
+    return _with_symbols(root, renderer, [color for _, _, color in SCORES])
+
+
+def result_qml() -> str:
+    """Outlines and a light fill, by the attribute `result`."""
+    root, renderer = _renderer("categorizedSymbol", "result")
+    categories = ElementTree.SubElement(renderer, "categories")
+    for number, (value, _) in enumerate(RESULTS):
+        label = value.replace("_", " ")
+        ElementTree.SubElement(categories, "category", symbol=str(number), value=value, label=label, render="true")
+    return _with_symbols(root, renderer, [color for _, color in RESULTS])
+
+
+def _renderer(kind: str, attribute: str, **more: str) -> tuple[ElementTree.Element, ElementTree.Element]:
+    root = ElementTree.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    facts = {"type": kind, "attr": attribute, "symbollevels": "0"} | more
+    return root, ElementTree.SubElement(root, "renderer-v2", facts)
+
+
+def _with_symbols(root: ElementTree.Element, renderer: ElementTree.Element, colors: Sequence[Color]) -> str:
+    symbols = ElementTree.SubElement(renderer, "symbols")
+    for number, (red, green, blue) in enumerate(colors):
         symbol = ElementTree.SubElement(symbols, "symbol", name=str(number), type="fill", alpha="1")
         layer = ElementTree.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "pass": "0"})
         options = ElementTree.SubElement(layer, "Option", type="Map")
@@ -64,12 +101,17 @@ def score_qml() -> str:
     return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ElementTree.tostring(root, "unicode")
 
 
-def add_style(path: Path, layer: str) -> None:
+SCORE_STYLE = Style("score", "Coloured by score", score_qml)
+RESULT_STYLE = Style("result", "Right, wrong and missed", result_qml)
+
+
+def add_style(path: Path, layer: str, style: Style) -> None:
     """Give a layer of a GeoPackage its default style.
 
     Args:
         path: of the GeoPackage, which has no styles yet.
         layer: its name.
+        style: the style.
 
     Raises:
         sqlite3.Error: the file could not be written.
@@ -86,6 +128,6 @@ def add_style(path: Path, layer: str) -> None:
         )
         database.execute(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, "
-            "styleQML, useAsDefault, description, owner) VALUES ('', '', ?, ?, ?, ?, 1, 'Coloured by score', '')",
-            (layer, column, STYLE_NAME, score_qml()),
+            "styleQML, useAsDefault, description, owner) VALUES ('', '', ?, ?, ?, ?, 1, ?, '')",
+            (layer, column, style.name, style.qml(), style.description),
         )
