@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,19 +11,25 @@ import click
 from .object_scores import score_objects
 from .options import VECTOR_SUFFIXES, json_option, overwrite_option, progress_option
 from .progress import Console
+from .scene_scores import score_scenes
 
 if TYPE_CHECKING:
     from weft_geo.metrics.folders import Evaluation
 
-OF_OBJECTS = ("class_field", "aoi", "errors")
-"""Options that are meant for two layers of objects alone."""
+OBJECTS = "--objects A --truth B"
+SCENES = "MODEL --images A.tif --labels X.gpkg"
+MAPS = "--predictions DIR --truth DIR"
+BENCHMARK = "MODEL --dataset NAME --data-root DIR"
 
 
 @click.command(short_help="Score objects, probability maps or a checkpoint against the truth.")
-@click.argument("checkpoint", required=False, metavar="[CHECKPOINT]")
+@click.argument("checkpoint", required=False, metavar="[MODEL]")
+@click.argument("more_images", nargs=-1, metavar="[B.tif]...")
 @click.option("--objects", metavar="A.gpkg", help="Objects that were found, against --truth B.gpkg.")
 @click.option("--predictions", metavar="DIR", help="Probability maps, against --truth DIR of masks of the same names.")
-@click.option("--dataset", metavar="NAME", help="Run CHECKPOINT on this benchmark; see weft-geo datasets.")
+@click.option("--images", multiple=True, metavar="A.tif", help="Run MODEL on these scenes; repeat it, or list them.")
+@click.option("--labels", multiple=True, metavar="X.gpkg", help="The polygons on them, in any CRS and vector format.")
+@click.option("--dataset", metavar="NAME", help="Run a checkpoint on this benchmark; see weft-geo datasets.")
 @click.option("--data-root", metavar="DIR", help="Where the benchmark is.")
 @click.option("--truth", metavar="B", help="What is there: a layer, in any CRS, or a folder of masks.")
 @click.option(
@@ -35,7 +42,7 @@ OF_OBJECTS = ("class_field", "aoi", "errors")
 @click.option(
     "--class-field",
     metavar="NAME",
-    help="Attribute of the truth that says what an object is; only objects of one class become pairs.  "
+    help="Attribute of the truth or the labels that says what an object is; only objects of one class become pairs.  "
     "[default: class, if both layers have it]",
 )
 @click.option(
@@ -68,7 +75,7 @@ OF_OBJECTS = ("class_field", "aoi", "errors")
 )
 @click.option("--trunk", metavar="FILE", help="For an adapter-only checkpoint, the trunk it was trained on.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--maps", metavar="DIR", help="Keep the maps of CHECKPOINT there.")
+@click.option("--maps", metavar="DIR", help="Keep the maps of a checkpoint there.")
 @click.option("--pictures", metavar="DIR", help="Write pictures of the worst and the best maps there.")
 @click.option("--examples", type=click.IntRange(1), default=8, show_default=True, help="Worst and best pictures, each.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that score.  [default: one per core]")
@@ -80,34 +87,55 @@ def evaluate(console: Console, /, **options: Any) -> None:
 
     \b
     weft-geo evaluate --objects found.gpkg --truth true.gpkg
+    weft-geo evaluate runs/mine --images a.tif b.tif --labels true.gpkg
     weft-geo evaluate --predictions maps/ --truth masks/
     weft-geo evaluate model.safetensors --dataset eorssd --data-root data/EORSSD
 
     Objects are paired one to one by their intersection over union (IoU), within their class where both layers tell
-    classes. Maps are resized to the size of their truth and scored by PySODMetrics; the output says how maps were
-    scaled, and which mIoU and which F is meant.
+    classes. A model on your own scenes is also scored pixel by pixel. Maps are resized to the size of their truth and
+    scored by PySODMetrics; the output says how maps were scaled, and which mIoU and which F is meant.
     """  # noqa: D301  (click looks for the character \b, not for its two letters)
-    ways = {
-        "--objects A --truth B": options["objects"] is not None,
-        "--predictions DIR --truth DIR": options["predictions"] is not None,
-        "CHECKPOINT --dataset NAME --data-root DIR": options["checkpoint"] is not None
-        or options["dataset"] is not None,
+    images = (*options["images"], *options.pop("more_images"))
+    way = _way(options, images)
+    if way == SCENES:
+        score_scenes(console, options, images)
+    elif way == OBJECTS:
+        score_objects(console, options)
+    elif way == MAPS:
+        _predictions(console, options)
+    else:
+        _checkpoint(console, options)
+
+
+def _way(options: dict[str, Any], images: Sequence[str]) -> str:
+    """What is to be scored; all that it takes is there."""
+    scenes = bool(images or options["labels"])
+    asked = {
+        OBJECTS: options["objects"] is not None,
+        SCENES: scenes,
+        MAPS: options["predictions"] is not None,
+        BENCHMARK: options["dataset"] is not None or (options["checkpoint"] is not None and not scenes),
     }
-    if sum(ways.values()) != 1:
-        raise click.UsageError(f"give one of: {'; '.join(ways)}")
-    for name in OF_OBJECTS:
-        if options[name] and not options["objects"]:
-            raise click.UsageError(f"--{name.replace('_', '-')} goes with --objects A --truth B")
-    if options["objects"] or options["predictions"]:
-        if options["truth"] is None:
-            raise click.UsageError("--truth is missing: what to compare with")
-        score_objects(console, options) if options["objects"] else _predictions(console, options)
-        return
-    if missing := [name for name in ("checkpoint", "dataset", "data_root") if options[name] is None]:
-        raise click.UsageError(
-            f"{missing[0].replace('_', '-')} is missing: give CHECKPOINT --dataset NAME --data-root DIR"
-        )
-    _checkpoint(console, options)
+    if sum(asked.values()) != 1:
+        raise click.UsageError(f"give one of: {'; '.join(asked)}")
+    way = next(way for way, chosen in asked.items() if chosen)
+    for name, ways in {"aoi": (OBJECTS,), "class_field": (OBJECTS, SCENES), "errors": (OBJECTS, SCENES)}.items():
+        if options[name] is not None and way not in ways:
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with {' or '.join(ways)}")
+    if way in (OBJECTS, MAPS) and options["truth"] is None:
+        raise click.UsageError("--truth is missing: what to compare with")
+    needed = {
+        SCENES: {"MODEL": options["checkpoint"], "--images": images, "--labels": options["labels"]},
+        BENCHMARK: {
+            "MODEL": options["checkpoint"],
+            "--dataset": options["dataset"],
+            "--data-root": options["data_root"],
+        },
+    }
+    for name, given in needed.get(way, {}).items():
+        if not given:
+            raise click.UsageError(f"{name} is missing: give {way}")
+    return way
 
 
 def _predictions(console: Console, options: dict[str, Any]) -> None:

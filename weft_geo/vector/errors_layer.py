@@ -110,9 +110,9 @@ def write_errors(
         columns = {
             "result": np.where(np.isnan(iou), alone, "true_positive")[here.rows],
             "source": np.full(len(here.rows), source),
-            "class": _attribute(layer, (by, CLASS))[here.rows],
+            "class": read_attribute(layer, (by, CLASS))[here.rows],
             "iou": pa.array(iou[here.rows], from_pandas=True),
-            "id": _attribute(layer, ID_FIELDS)[here.rows],
+            "id": read_attribute(layer, ID_FIELDS)[here.rows],
             "geometry": shapely.to_wkb(shapely.orient_polygons(here.shapes), byte_order=1),
         }
         tables.append(
@@ -133,7 +133,7 @@ def write_errors(
     return int(table.num_rows)
 
 
-def _attribute(layer: geopandas.GeoDataFrame, names: Sequence[str | None]) -> Names:
+def read_attribute(layer: geopandas.GeoDataFrame, names: Sequence[str | None]) -> Names:
     """The first of some attributes that a layer has, as words; None where there is nothing."""
     there = [name for name in names if name is not None and name in layer.columns]
     return as_words(layer, there[0]) if there else np.full(len(layer), None, dtype=object)
