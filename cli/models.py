@@ -49,10 +49,6 @@ def _shipped() -> list[dict[str, Any]]:
 
 
 def _trainable() -> list[str]:
-    from weft_geo.errors import MissingExtraError
+    from weft_geo.models import is_installed, model_names
 
-    try:
-        from weft_geo.models import model_names
-    except MissingExtraError:
-        return []
-    return model_names()
+    return model_names() if is_installed() else []

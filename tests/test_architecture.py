@@ -165,6 +165,7 @@ def test_importing_the_base_brings_no_torch_and_the_root_nothing_at_all():
         "import json, sys, time; began = time.perf_counter(); import weft_geo; spent = time.perf_counter() - began;"
         "light = [m for m in ('numpy', 'rasterio', 'torch') if m in sys.modules];"
         "import weft_geo.inference, weft_geo.vector, weft_geo.datasets.synthetic, weft_geo_cli.main;"
+        "from weft_geo.models import WeftConfig, model_names;"
         f"heavy = [m for m in {sorted(LEARNING)} if m in sys.modules];"
         "print(json.dumps([spent, light, heavy]))"
     )

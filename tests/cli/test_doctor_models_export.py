@@ -35,6 +35,48 @@ def test_models_lists_every_name(run):
         assert "weft-large" in report["trainable"]
 
 
+@pytest.mark.parametrize("words", [["models"], ["datasets"], ["datasets", "show", "eorssd"], ["train", "--help"]])
+def test_what_only_tells_of_names_loads_no_torch(words):
+    code = (
+        "import sys; from weft_geo_cli.main import weft_geo\n"
+        f"try: weft_geo.main({words})\n"
+        "finally: print([name for name in ('torch', 'torchvision', 'timm', 'lightning') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_without_torch_models_says_how_to_get_what_can_be_trained():
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(['torch', 'timm']); from weft_geo_cli.main import weft_geo;"
+        "weft_geo.main(['models'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "embedded     building" in done.stdout
+    assert 'not installed: pip install "weft-geo[train]"' in done.stdout
+    assert "weft-large" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--images", "a.tif", "--labels", "b.gpkg", "-o", "run"],
+        ["export", "part.safetensors", "-o", "m.onnx"],
+        ["explain", "a.tif", "-o", "x.png", "--model", "part.safetensors"],
+        ["predict", "a.tif", "-o", "x.gpkg", "--model", "part.safetensors"],
+    ],
+)
+def test_without_torch_what_needs_it_names_the_extra(words, tmp_path):
+    (tmp_path / "part.safetensors").touch()
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(['torch', 'timm']); from weft_geo_cli.main import weft_geo;"
+        f"weft_geo.main({words})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.endswith('needs the "train" extra: pip install "weft-geo[train]"\n')
+
+
 @pytest.mark.slow
 def test_an_exported_checkpoint_keeps_its_contract(run, tmp_path):
     torch = pytest.importorskip("torch")

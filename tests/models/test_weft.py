@@ -29,6 +29,15 @@ def tiny() -> Weft:
     return build_model("weft-tiny").eval()
 
 
+def test_public_names_resolve() -> None:
+    import weft_geo.models
+
+    assert all(getattr(weft_geo.models, name) is not None for name in weft_geo.models.__all__)
+    assert set(weft_geo.models.__all__) <= set(dir(weft_geo.models))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = weft_geo.models.nothing
+
+
 def test_weft_large_holds_exactly_the_papers_values(large: Weft) -> None:
     assert large.num_total() == 317_734_232
     assert large.num_trainable() == 14_373_720

@@ -1,4 +1,4 @@
-"""Everything that shapes a model."""
+"""Everything that shapes a model, and the models that are known by name. No torch."""
 
 from __future__ import annotations
 
@@ -112,3 +112,35 @@ class WeftConfig:
     def trunk_is_frozen(self) -> bool:
         """Whether training leaves the trunk's own values as they are."""
         return self.strategy != "full" and not (self.strategy == "weft" and self.train_trunk)
+
+
+CONFIGS: dict[str, WeftConfig] = {
+    # The paper's configuration on UniPerceiver-L: 317,734,232 values, 14,373,720 of them trainable.
+    "weft-large": WeftConfig(),
+    # A WEFT small enough to ship and to train on a CPU, on a plain ViT that starts from random values and so is
+    # trained too.
+    "weft-tiny": WeftConfig(
+        embed_dim=128,
+        depth=8,
+        num_heads=4,
+        position_grid=16,
+        stage_ends=(2, 4, 6, 8),
+        layer_scale=0.1,
+        train_trunk=True,
+        drop_path=0.1,
+        inner_channels=32,
+        injection_heads=4,
+        last_stage_enhancers=1,
+        decoder_dim=64,
+        num_queries=16,
+        decoder_layers=3,
+        decoder_feedforward=256,
+        pixel_layers=2,
+        pixel_feedforward=192,
+    ),
+}
+
+
+def model_names() -> list[str]:
+    """The names that `build_model` knows."""
+    return sorted(CONFIGS)
