@@ -1,8 +1,12 @@
 import json
+from pathlib import Path
 
+import geopandas
 import numpy as np
+import pandas
 import pytest
 import rasterio
+from shapely.geometry import Point
 
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import load_predictor
@@ -100,3 +104,101 @@ def test_files_that_are_missing(run):
     assert "does not exist" in run("info", "gone.safetensors", code=2).stderr
     assert "does not exist" in run("info", "gone.onnx", code=2).stderr
     assert "does not exist" in run("info", "gone.tif", code=2).stderr
+
+
+def test_what_can_be_told_is_told_beside_what_cannot(run, scene, model, tmp_path):
+    source = scene()
+    (tmp_path / "broken.tif").write_text("no raster")
+    result = run("info", source, "broken.tif", "gone.onnx", "--model", model, code=2)
+    assert "80 × 120 px" in result.stdout
+    assert "broken.tif: unreadable\n  error        broken.tif cannot be opened as a raster" in result.stdout
+    assert result.stderr.startswith("weft-geo: 2 of 3 paths cannot be read: broken.tif cannot be opened as a raster")
+    report = json.loads(run("info", "broken.tif", source, "--model", model, "--json", code=2).stdout)
+    assert report["broken.tif"]["kind"] == "unreadable"
+    assert report["broken.tif"]["error"].startswith("broken.tif cannot be opened as a raster")
+    assert {note["level"] for note in report[str(source)]["fit"]} == {"ok"}
+    alone = run("info", "broken.tif", code=2)
+    assert alone.stdout == ""
+    assert alone.stderr.count("\n") == 1
+
+
+def test_a_scene_is_not_held_against_another_model_where_the_one_given_cannot_be_read(run, scene, tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(b"this is no protobuf")
+    source = scene()
+    report = json.loads(run("info", source, "broken.onnx", "--json", code=2).stdout)
+    assert (report[str(source)]["model"], report[str(source)]["fit"]) == (None, [])
+
+
+def test_programs_hear_numbers(run, make_raster, model):
+    rotated = rasterio.Affine(0.3, 0.1, 500_000, 0.1, -0.3, 5_000_000)
+    path = make_raster(np.full((3, 40, 60), np.nan, np.float32), dtype="float32", transform=rotated, nodata=np.nan)
+    text = run("info", path, "--model", model, "--json").stdout
+    assert "NaN" not in text
+    facts = json.loads(text)[str(path)]
+    assert (facts["height"], facts["width"], facts["band_count"], facts["dtype"]) == (40, 60, 3, "float32")
+    assert facts["epsg"] == 32633
+    assert rasterio.CRS.from_wkt(facts["crs_wkt"]).to_epsg() == 32633
+    assert facts["transform"] == list(rotated)[:6]
+    assert facts["bounds"] == pytest.approx([500_000, 4_999_988, 500_022, 5_000_006])
+    assert facts["pixel_m"] == pytest.approx([0.3162, 0.3162], abs=1e-3)
+    assert facts["nodata"] == "nan"
+    bare = make_raster(crs=None, name="bare.tif")
+    facts = json.loads(run("info", bare, "--model", model, "--json", code=2).stdout)[str(bare)]
+    assert [facts[key] for key in ("epsg", "crs_wkt", "pixel_m")] == [None, None, None]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".parquet", ".geojson", ".shp"])
+def test_objects_say_how_they_came_about(run, scene, model, suffix):
+    source = scene()
+    run("predict", source, "-o", f"o{suffix}", "--model", model, "--simplify", 0.1)
+    facts = json.loads(run("info", f"o{suffix}", "--json").stdout)[f"o{suffix}"]
+    assert (facts["kind"], facts["count"], facts["classes"]) == ("objects", 3, {"bright": 3})
+    assert facts["epsg"] == (4326 if suffix == ".geojson" else 32633)
+    assert len(facts["bounds"]) == 4
+    assert facts["software"].startswith("weft-geo ")
+    assert (facts["model"], facts["model_sha256"]) == ("bright", load_predictor(model).sha256)
+    assert facts["parameters"]["simplify_m"] == 0.1
+    assert (facts["scene"], facts["warnings"]) == (str(source), [])
+    text = run("info", f"o{suffix}").stdout
+    assert "  classes      bright 3\n" in text
+    assert "simplify_m 0.1" in text
+
+
+def test_rasters_of_ours_say_where_they_are_from_and_are_held_against_no_model(run, scene, model):
+    run("predict", scene(), "--mask", "m.tif", "--probability", "p.tif", "-o", "o.gpkg", "--model", model)
+    report = json.loads(run("info", "m.tif", "p.tif", "--json").stdout)
+    assert [facts["kind"] for facts in report.values()] == ["mask", "probability"]
+    assert all(facts["origin"]["model"] == "bright" and "fit" not in facts for facts in report.values())
+    run("vectorize", "p.tif", "-o", "v.fgb")
+    facts = json.loads(run("info", "v.fgb", "--json").stdout)["v.fgb"]
+    assert (facts["kind"], facts["count"], facts["origin"]["model"]) == ("objects", 3, "bright")
+
+
+@pytest.mark.parametrize("name", ["points.gpkg", "points.parquet", "points.kml"])
+def test_other_layers_are_told_apart(run, name):
+    layer = geopandas.GeoDataFrame({"Name": ["a", "b"]}, geometry=[Point(1, 2), Point(3, 4)], crs=4326)
+    layer.to_parquet(name) if name.endswith("parquet") else layer.to_file(name)
+    facts = json.loads(run("info", name, "--json").stdout)[name]
+    assert (facts["kind"], facts["count"], facts["geometry"], facts["epsg"]) == ("layer", 2, "Point", 4326)
+    assert "Name" in facts["fields"]
+    assert facts["bounds"] == [1, 2, 3, 4]
+    assert "nothing in or beside it says that weft-geo made it" in run("info", name).stdout
+
+
+def test_a_geopackage_of_tiles_is_a_scene(run, make_raster, model):
+    tiles = make_raster(bands=3, height=256, width=256, name="tiles.gpkg", driver="GPKG", tile_format="PNG")
+    assert json.loads(run("info", tiles, "--model", model, "--json").stdout)[str(tiles)]["kind"] == "scene"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x.gpkg", "x.gpkg cannot be read as a vector layer"),
+        ("x.parquet", "x.parquet cannot be read as GeoParquet"),
+        ("gone.gpkg", "gone.gpkg does not exist"),
+    ],
+)
+def test_files_that_are_no_layer(run, name, message):
+    Path("x.gpkg").write_text("no layer")
+    pandas.DataFrame({"a": [1]}).to_parquet("x.parquet")
+    assert message in run("info", name, code=2).stderr
