@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
@@ -26,6 +25,7 @@ from weft_geo.vector import VectorOptions
 
 from .options import VECTOR_SUFFIXES
 from .progress import Console
+from .scenes import name_outputs
 
 LEDGER = "ledger.json"
 
@@ -98,9 +98,7 @@ def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probabilit
     if output.suffix and not output.is_dir():
         known = ", ".join(VECTOR_SUFFIXES)
         raise InputError(f"{output} has no known vector format; give a folder, or a file with one of {known}")
-    names = [Path(scene).stem for scene in scenes]
-    if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(f"several scenes are called {repeated[0]} and would become the same file; run them apart")
+    names = name_outputs(scenes)
     jobs = [
         SceneTask(
             scene,

@@ -14,8 +14,17 @@ from .options import VECTOR_SUFFIXES, crs_option, overwrite_option, progress_opt
 from .progress import Console
 
 
+def require_scenes(context: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a line without scenes; words come after all options that were given, see `click.Context.params`."""
+    if not words and context.params.get("listed") is None:
+        advice = "Give a raster, a folder of rasters, or a list of them with --scenes"
+        raise click.MissingParameter(advice, context, parameter)
+    return words
+
+
 @click.command(short_help="Find the objects of one or several scenes.")
-@click.argument("scenes", metavar="SCENE...", nargs=-1, required=True)
+@click.argument("words", metavar="SCENE...", nargs=-1, callback=require_scenes)
+@click.option("--scenes", "listed", metavar="FILE|-", help="More of them, one path a line, from a file or stdin.")
 @click.option(
     "-o",
     "--output",
@@ -94,7 +103,8 @@ from .progress import Console
 def predict(
     console: Console,
     /,
-    scenes: tuple[str, ...],
+    words: tuple[str, ...],
+    listed: str | None,
     output: Path,
     model: str,
     device: str,
@@ -109,9 +119,11 @@ def predict(
 ) -> None:
     """Find the objects of SCENE and write them as polygons.
 
+    SCENE may also be a folder, which stands for the rasters in it, or a pattern in quotes.
+
     With several scenes -o, --mask and --probability are folders: scene.tif becomes scene.gpkg, and ledger.json
-    lists how each scene went. A scene that fails does not stop the others; the exit code is 3 then. Run again, only
-    the scenes that are not done are run.
+    lists how each scene went. Of equal names, a/scene.tif becomes a_scene.gpkg. A scene that fails does not stop the
+    others; the exit code is 3 then. Run again, only the scenes that are not done are run.
 
     A run that was stopped or killed goes on where it was when the same command is given again.
     """
@@ -124,8 +136,10 @@ def predict(
         )
 
     from .jobs import as_one_scene, plan_jobs, run_jobs
+    from .scenes import find_scenes
 
     began = time.perf_counter()
+    scenes = find_scenes(words, listed)
     load = partial(load_predictor, model, device, precision)
     with as_one_scene(scenes, output, dry_run) if mosaic else nullcontext(scenes) as several:
         jobs = plan_jobs(several, output, mask, probability)

@@ -161,7 +161,8 @@ def test_all_scenes_failing_is_a_failure(run, model):
         (["a.tif", "-o", "o.kml"], "no known vector format"),
         (["a.tif", "-o", "-"], "- is no name of an output"),
         (["a.tif", "-o", ".gpkg"], ".gpkg is no name of an output"),
-        (["x/a.tif", "y/a.tif", "-o", "out"], "called a"),
+        (["x/a.tif", "x/a.jp2", "-o", "out"], "x/a.tif and x/a.jp2 would both become a; run them apart"),
+        (["x_y/a.tif", "x/y/a.tif", "-o", "out"], "would both become x_y_a"),
     ],
 )
 def test_outputs_that_do_not_suit_the_scenes(run, model, words, message):

@@ -10,13 +10,16 @@ from pathlib import Path
 from weft_geo.errors import RasterError
 from weft_geo.geo.remote import refusal
 
+SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
+"""By which a scene is known among other files."""
+
 CONNECTION = re.compile(r"\w{2,}[\w+]*:")
 """A URL, or a name as ``NETCDF:"file.nc":band``; one letter is a drive."""
 
 
 def _inside(archive: Path, prefix: str, names: list[str]) -> list[str]:
     """How GDAL calls the files of an archive, rasters first if their names tell."""
-    rasters = [name for name in names if name.lower().endswith((".tif", ".tiff", ".jp2", ".vrt", ".img"))]
+    rasters = [name for name in names if name.lower().endswith(SCENE_SUFFIXES)]
     return [f"{prefix}/{archive.absolute()}/{name}" for name in rasters or names]
 
 
