@@ -41,9 +41,7 @@ def _shipped() -> list[dict[str, Any]]:
         except CheckpointError as error:
             found.append({"name": name, "file": file, "installed": False, "summary": str(error)})
             continue
-        pixels = f"trained at {contract.gsd_m:g} m a pixel" if contract.gsd_m else "any pixel size"
-        summary = f"{', '.join(contract.classes)}; {contract.bands} bands, {pixels}"
-        facts = {"name": name, "file": file, "installed": True, "summary": summary}
+        facts = {"name": name, "file": file, "installed": True, "summary": contract.summary}
         found.append(facts | {"contract": json.loads(contract.to_json())})
     return found
 

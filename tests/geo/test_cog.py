@@ -153,7 +153,7 @@ def test_leaves_nothing_behind_and_the_old_file_in_place(
 
 def test_checks_an_output_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "there.tif").touch()
-    with pytest.raises(OutputExistsError, match="pass --overwrite"):
+    with pytest.raises(OutputExistsError, match=r"overwrite it \(--overwrite\) or give another name"):
         check_output(tmp_path / "there.tif", overwrite=False)
     check_output(tmp_path / "there.tif", overwrite=True)
     with pytest.raises(InputError, match=r"folder .*nowhere does not exist"):

@@ -192,3 +192,11 @@ def test_any_function_is_a_model() -> None:
 def test_inference_does_not_import_torch() -> None:
     code = "import sys, weft_geo.inference; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_predictor_says_what_it_is(make_onnx: MakeOnnx) -> None:
+    contract = ModelContract(classes=("roof", "ship"), window=64, overlap=16, gsd_m=0.3, name="mine")
+    function = CallablePredictor(lambda images: images, contract)
+    assert repr(function) == "<CallablePredictor mine on cpu: roof, ship; 3 bands, trained at 0.3 m a pixel>"
+    loaded = load_predictor(make_onnx(CONTRACT), device="cpu")
+    assert repr(loaded) == "<OnnxPredictor mean of bands on cpu: object; 3 bands, any pixel size>"

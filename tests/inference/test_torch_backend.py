@@ -58,6 +58,12 @@ def test_refuses_what_it_cannot_have(checkpoint: Path, tmp_path: Path, monkeypat
         load_predictor(checkpoint, device="cuda")
 
 
+def test_it_says_what_it_is(checkpoint: Path) -> None:
+    predictor = load_predictor(checkpoint, device="cpu")
+    said = f"<TorchPredictor {predictor.name} on cpu: {predictor.contract.summary}>"
+    assert repr(predictor) == said
+
+
 def test_without_torch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tiny.safetensors").touch()
     monkeypatch.setitem(sys.modules, "torch", None)

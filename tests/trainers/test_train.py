@@ -235,7 +235,7 @@ def test_folders_that_hold_something_else(values: Values, tmp_path: Path) -> Non
         train(config, folder)
     (folder / "thesis.tex").unlink()
     train(config, folder)
-    with pytest.raises(OutputExistsError, match="is finished; pass --overwrite"):
+    with pytest.raises(OutputExistsError, match=r"is finished; begin anew \(--overwrite\)"):
         train(config, folder)
     (folder / "report.json").unlink()
     with pytest.raises(InputError, match=r"begun with other values of run\.seed, optimizer|optimizer.*run\.seed"):

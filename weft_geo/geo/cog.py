@@ -51,7 +51,7 @@ def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | Non
     if path.is_dir():
         raise InputError(f"{path} is a folder; give a file")
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} is already there; pass --overwrite to replace it")
+        raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or give another name")
 
 
 class CogWriter:

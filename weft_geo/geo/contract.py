@@ -98,6 +98,12 @@ class ModelContract:
             raise ContractError(f"min_area_m2 must be 0 or a number of square metres, got {self.min_area_m2}")
 
     @property
+    def summary(self) -> str:
+        """What it finds, and in what, in a few words."""
+        pixels = f"trained at {self.gsd_m:g} m a pixel" if self.gsd_m else "any pixel size"
+        return f"{', '.join(self.classes)}; {self.bands} bands, {pixels}"
+
+    @property
     def means(self) -> tuple[float, ...]:
         """``mean``, one value a band."""
         return self.mean if isinstance(self.mean, tuple) else (self.mean,) * self.bands

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 import zipfile
 from pathlib import Path
+
+from rasterio import DatasetBase
 
 from weft_geo.errors import RasterError
 from weft_geo.geo.remote import refusal
@@ -15,6 +18,21 @@ SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 
 CONNECTION = re.compile(r"\w{2,}[\w+]*:")
 """A URL, or a name as ``NETCDF:"file.nc":band``; one letter is a drive."""
+
+
+def require_path(scene: object) -> None:
+    """Makes sure that a scene is given by its name.
+
+    Raises:
+        RasterError: If it is an array or an open dataset, for instance.
+    """
+    if isinstance(scene, (str, os.PathLike)):
+        return
+    what = f"an object of type {type(scene).__name__}"
+    advice = "write an array to a GeoTIFF with its CRS and transform first (rasterio.open)"
+    if isinstance(scene, DatasetBase):
+        what, advice = "an open dataset", "give its name, or write it to a file first if it is in memory"
+    raise RasterError(f"a scene is the path of a raster, or whatever else GDAL opens by a name, not {what}; {advice}")
 
 
 def _inside(archive: Path, prefix: str, names: list[str]) -> list[str]:

@@ -28,7 +28,7 @@ from weft_geo.errors import RasterError, RunError
 from weft_geo.geo.dataset import Dataset, closing, noting_failure
 from weft_geo.geo.gdal_settings import CAREFUL_OPTIONS
 from weft_geo.geo.ground import Resampling, parse_crs
-from weft_geo.geo.not_opened import not_opened, some
+from weft_geo.geo.not_opened import not_opened, require_path, some
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.remote import NETWORK_OPTIONS, WAITS, gdal_name, is_remote, patiently, refusal
 from weft_geo.geo.source_files import source_files
@@ -415,6 +415,7 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
         RasterError: If it is not there, is not a raster, or holds no bands.
         CrsError: If ``crs`` is not a CRS.
     """
+    require_path(path)
     override = None if crs is None else parse_crs(crs)
 
     @contextmanager

@@ -21,6 +21,8 @@ from weft_geo.inference.symmetries import mean_over
 NAMED_MODELS = {"embedded": "weft-tiny.onnx", "weft-tiny": "weft-tiny.onnx"}
 """Models that come with the package: name → file in ``weft_geo/weights``."""
 
+_PARTS = ("contract", "name", "sha256", "device", "fixed_size", "concurrency")
+
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
@@ -111,6 +113,9 @@ class CallablePredictor:
         self.concurrency = concurrency
         self._function = function
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} on {self.device}: {self.contract.summary}>"
+
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Calls the function."""
         return np.asarray(self._function(images), np.float32)
@@ -158,6 +163,22 @@ class MultiDevicePredictor:
             yield predictor
         finally:
             self._free.put(predictor)
+
+
+def as_predictor(model: Predictor | str | Path) -> Predictor:
+    """A model as the engine runs it; one given by name or path is loaded.
+
+    Raises:
+        InputError: If it is none, and as ``load_predictor``.
+    """
+    if isinstance(model, (str, Path)):
+        return load_predictor(model)
+    if lacking := [name for name in _PARTS if not hasattr(model, name)]:
+        raise InputError(
+            f"an object of type {type(model).__name__} is no model (it has no {lacking[0]}); give a name or a path, "
+            "what load_predictor gives, or CallablePredictor(function, contract)"
+        )
+    return model
 
 
 def load_predictor(

@@ -9,17 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from rasterio.crs import CRS
 
+from weft_geo.errors import UnknownNameError
 from weft_geo.geo.aoi import Box
 from weft_geo.geo.memory import peak_memory_bytes
+from weft_geo.geo.not_opened import require_path
 from weft_geo.inference.augment import augment
-from weft_geo.inference.backends import Predictor
+from weft_geo.inference.backends import Predictor, as_predictor
 from weft_geo.inference.interrupts import terminate_as_error
 from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import Journal
@@ -73,7 +76,7 @@ class PredictReport:
 
 def predict_scene(
     scene: str | Path,
-    predictor: Predictor,
+    predictor: Predictor | str | Path,
     objects: str | Path | None = None,
     mask: str | Path | None = None,
     probability: str | Path | None = None,
@@ -102,7 +105,7 @@ def predict_scene(
 
     Args:
         scene: A raster that GDAL opens, with a CRS.
-        predictor: The model, from ``load_predictor`` or a ``CallablePredictor``.
+        predictor: The model, from ``load_predictor`` or a ``CallablePredictor``; a name or a path is loaded.
         objects: Polygons with attributes: ``.gpkg``, ``.fgb``, ``.parquet``, ``.geojson`` or ``.shp``.
         mask: uint8 COG: 0 background, 1…K the class, 255 nodata.
         probability: uint8 COG, one band a class: ``round(255 · p)``; a mask band says which pixels are valid.
@@ -137,6 +140,9 @@ def predict_scene(
     """
     began = time.perf_counter()
     tell = progress or _silent
+    _refuse_unknown(vector_options)
+    require_path(scene)
+    predictor = as_predictor(predictor)
     threshold = predictor.contract.threshold if threshold is None else threshold
     min_area_m2 = predictor.contract.min_area_m2 if min_area_m2 is None else min_area_m2
     options = VectorOptions(threshold=threshold, min_area_m2=min_area_m2, **vector_options)
@@ -201,6 +207,13 @@ def predict_scene(
         found = "" if report.objects is None else f"{report.objects} objects"
         tell("done", "predict", total, total, found)
         return report
+
+
+def _refuse_unknown(given: dict[str, Any]) -> None:
+    known = {field.name for field in fields(VectorOptions)}
+    if unknown := [name for name in given if name not in known]:
+        own = {name for name in signature(predict_scene).parameters if name != "vector_options"}
+        raise UnknownNameError("option", unknown[0], [*(known | own)])
 
 
 @contextmanager

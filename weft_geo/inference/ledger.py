@@ -223,4 +223,5 @@ def _standing(task: SceneTask) -> list[Path]:
 def _refuse(there: list[Path]) -> None:
     if there:
         more = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
-        raise OutputExistsError(f"{there[0]}{more} already there; pass --overwrite to replace what is there")
+        advice = "overwrite what is there (--overwrite) or write elsewhere"
+        raise OutputExistsError(f"{there[0]}{more} already there; {advice}")

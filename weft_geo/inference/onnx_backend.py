@@ -77,6 +77,9 @@ class OnnxPredictor:
         self._fixed_batch, self.fixed_size = _check_shapes(source, self._input, self.contract)
         _check_classes(source, self._session.get_outputs()[0], self.contract)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} on {self.device}: {self.contract.summary}>"
+
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Runs the model on float32 ``[B, C, H, W]``; on a GPU, in halves if its memory does not hold the batch.
 

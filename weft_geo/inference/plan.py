@@ -20,7 +20,7 @@ from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.windows import WindowGrid
-from weft_geo.inference.backends import Predictor
+from weft_geo.inference.backends import Predictor, as_predictor
 from weft_geo.inference.columns import split_columns
 from weft_geo.inference.estimate import Wanted, estimate_engine_bytes, fit, measure_model
 from weft_geo.inference.job import SceneJob
@@ -155,7 +155,7 @@ def open_job(
 
 def plan_scene(
     scene: str | Path,
-    predictor: Predictor,
+    predictor: Predictor | str | Path,
     *,
     objects: bool = True,
     mask: bool = False,
@@ -168,7 +168,7 @@ def plan_scene(
 
     Args:
         scene: The scene's path.
-        predictor: The model.
+        predictor: The model, as for ``predict_scene``.
         objects: Objects would be written.
         mask: A mask would be written.
         probability: A probability raster would be written.
@@ -180,6 +180,7 @@ def plan_scene(
         RunError: If the scene cannot be read, or the model cannot run at this batch size.
     """
     wanted = (objects, mask, probability)
+    predictor = as_predictor(predictor)
     with open_job(scene, predictor, wanted=wanted, **arguments) as job:
         return ScenePlan(
             scene=str(scene),

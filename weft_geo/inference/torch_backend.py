@@ -78,6 +78,9 @@ class TorchPredictor:
         if self._dtype is not None:
             self.sha256 += f"+{precision}"
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} on {self.device}: {self.contract.summary}>"
+
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps float32 ``[B, C, H, W]`` to float32 ``[B, K, H, W]``; the background's channel is left out.
 

@@ -258,9 +258,9 @@ def check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
             raise OutputExistsError(f"{folder} is not empty and holds no run; give another folder")
         return
     if not resume:
-        raise OutputExistsError(f"{folder} already holds a run; pass --overwrite to begin anew, or give another folder")
+        raise OutputExistsError(f"{folder} already holds a run; begin anew (--overwrite) or give another folder")
     if (folder / REPORT).exists():
-        raise OutputExistsError(f"the run in {folder} is finished; pass --overwrite to begin anew")
+        raise OutputExistsError(f"the run in {folder} is finished; begin anew (--overwrite) or give another folder")
     check_values(folder, config)
 
 
@@ -274,7 +274,7 @@ def check_values(folder: Path, config: TrainConfig) -> None:
     if different := differences(before, config):
         raise InputError(
             f"the run in {folder} was begun with other values of {', '.join(different)}; "
-            "give the same to go on, pass --overwrite to begin anew, or give another folder"
+            "give the same to go on, begin anew (--overwrite), or give another folder"
         )
 
 

@@ -93,7 +93,7 @@ def write_scene(
     )
     for path in (files.scene, files.truth, files.truth_geojson):
         if path.exists() and not overwrite:
-            raise OutputExistsError(f"{path} is already there; write elsewhere or pass --overwrite")
+            raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or write elsewhere")
     directory.mkdir(parents=True, exist_ok=True)
     for path in (files.scene, files.truth, files.truth_geojson):
         path.unlink(missing_ok=True)
