@@ -178,12 +178,12 @@ def run_jobs(
         folder.mkdir(parents=True, exist_ok=True)
     ran: list[str] = []
 
-    def tell(entry: dict[str, Any]) -> None:
+    def tell(entry: dict[str, Any], ended: int) -> None:
         ran.append(entry["scene"])
         if entry["status"] == "failed":
             console.warn(f"{entry['scene']} failed: {entry['error']}")
         else:
-            console.note(f"{len(ran)}/{len(jobs.jobs)} {entry['scene']}: {entry['objects']} objects")
+            console.note(f"{ended}/{len(jobs.jobs)} {entry['scene']}: {entry['objects']} objects")
 
     entries = run_fleet(
         jobs.jobs,

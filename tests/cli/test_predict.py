@@ -137,6 +137,7 @@ def test_several_scenes_go_to_a_folder_with_a_ledger(run, scene, model, tmp_path
     (tmp_path / "out" / "b.gpkg").unlink()
     again = predict(run, *scenes, "-o", "out", model=model).stderr
     assert "1 of 2 scenes were done already" in again
+    assert f"2/2 {scenes[1]}: 3 objects" in again
     assert (tmp_path / "out" / "b.gpkg").exists()
 
 

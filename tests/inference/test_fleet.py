@@ -15,7 +15,7 @@ import pytest
 import shapely
 from affine import Affine
 
-from weft_geo.errors import InputError, OutputBusyError, OutputExistsError
+from weft_geo.errors import InputError, OutputBusyError, OutputExistsError, RunError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.inference import CallablePredictor, SceneTask, ledger, run_fleet, run_scene
@@ -47,12 +47,12 @@ def test_what_is_done_is_not_run_again(make_raster: MakeRaster, tmp_path: Path) 
     tasks = scenes_in(tmp_path, make_raster, 3)
     ledger = tmp_path / "ledger.json"
     ran: list[str] = []
-    entries = run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry: ran.append(entry["scene"]))
+    entries = run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry, _: ran.append(entry["scene"]))
     assert [entry["objects"] for entry in entries] == [1, 2, 3]
     assert ran == [task.scene for task in tasks]
     tasks[1].outputs[0].unlink()
     ran.clear()
-    entries = run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry: ran.append(entry["scene"]))
+    entries = run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry, _: ran.append(entry["scene"]))
     assert ran == [tasks[1].scene]
     assert [entry["objects"] for entry in entries] == [1, 2, 3]
     with pytest.raises(OutputExistsError, match="and 2 more are already there"):
@@ -105,7 +105,7 @@ def test_outputs_that_a_killed_run_could_not_note_are_its_own(make_raster: MakeR
     with pytest.raises(OutputExistsError, match="1 more are already there"):  # of other options, so not its own
         run_fleet(tasks[1:], make_oracle, ledger, {"threshold": 0.9})
     ran: list[str] = []
-    entries = run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry: ran.append(entry["scene"]))
+    entries = run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry, _: ran.append(entry["scene"]))
     assert ran == [tasks[2].scene]
     assert [(entry["status"], entry["objects"]) for entry in entries] == [("done", 1), ("done", 2), ("done", 3)]
     assert [path.stat().st_mtime_ns for task in tasks[:2] for path in task.outputs] == before
@@ -143,6 +143,19 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.json").write_text("{}1")
     with pytest.raises(InputError, match="is no ledger of weft-geo"):
         run_fleet([], make_oracle, tmp_path / "ledger.json")
+
+
+def test_ray_that_does_not_start_in_time_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+
+    def time_out(**options: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen.")
+
+    monkeypatch.setattr(ray, "init", time_out)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(RunError, match=r"Ray did not start on this machine: The current node .*leave out"):
+        run_fleet([], make_oracle, tmp_path / "ledger.json", engine="ray")
+    assert not ray.is_initialized()
 
 
 @pytest.mark.parametrize("kind", ["ConnectionError", "AuthenticationError"])
@@ -197,7 +210,7 @@ def test_a_cluster_that_loses_a_worker_does_every_scene_once(
         lambda: make_victim(marks),
         tmp_path / "ledger.json",
         engine="ray",
-        on_entry=lambda entry: noted.append(entry["scene"]),
+        on_entry=lambda entry, _: noted.append(entry["scene"]),
     )
     assert (marks / "dead").exists()
     assert [entry["status"] for entry in entries] == ["done"] * 40 + ["failed"]
@@ -209,7 +222,13 @@ def test_a_cluster_that_loses_a_worker_does_every_scene_once(
     workers = {mark.name.partition(".")[0] for mark in marks.glob("*.*")}
     assert len(workers) >= 3  # two, and the one in the place of the dead
     noted.clear()
-    run_fleet(tasks, lambda: make_victim(marks), tmp_path / "ledger.json", engine="ray", on_entry=noted.append)
+    run_fleet(
+        tasks,
+        lambda: make_victim(marks),
+        tmp_path / "ledger.json",
+        engine="ray",
+        on_entry=lambda entry, _: noted.append(entry),
+    )
     assert not noted
 
 
@@ -272,7 +291,7 @@ def test_statistics_beside_a_scene_change_nothing(make_raster: MakeRaster, tmp_p
     statistics = '<Metadata><MDI key="STATISTICS_MEAN">7</MDI></Metadata>'
     notes.write_text(f'<PAMDataset><PAMRasterBand band="1">{statistics}</PAMRasterBand></PAMDataset>')
     ran: list[str] = []
-    run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry: ran.append(entry["scene"]))
+    run_fleet(tasks, make_oracle, ledger, on_entry=lambda entry, _: ran.append(entry["scene"]))
     assert not ran
     bands = "".join(f'<PAMRasterBand band="{n}"><NoDataValue>0</NoDataValue></PAMRasterBand>' for n in (1, 2, 3))
     notes.write_text(f"<PAMDataset>{bands}</PAMDataset>")

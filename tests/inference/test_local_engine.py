@@ -75,7 +75,7 @@ def test_scenes_at_the_same_time_are_those_one_after_the_other(
         lambda: oracle,
         tmp_path / "ledger.json",
         options,
-        on_entry=lambda entry: told.append((Path(entry["scene"]).stem, entry["status"])),
+        on_entry=lambda entry, _: told.append((Path(entry["scene"]).stem, entry["status"])),
         progress=lambda event, stage, done, total, message: stages.append((event, stage, done, total)),
     )
     assert [name for name, _ in told] == [str(number) for number in range(12)]
@@ -104,7 +104,7 @@ def test_what_is_under_way_is_given_up_with_the_run(make_raster: MakeRaster, tmp
     ]
     oracle = Oracle(2)
 
-    def interrupt(entry: dict[str, object]) -> None:
+    def interrupt(entry: dict[str, object], ended: int) -> None:
         if entry["scene"] == tasks[2].scene:
             raise KeyboardInterrupt
 
@@ -115,7 +115,7 @@ def test_what_is_under_way_is_given_up_with_the_run(make_raster: MakeRaster, tmp
     assert not tasks[8].outputs[0].exists()
     assert len(Ledger(tmp_path / "ledger.json").outputs) == 3
     ran: list[object] = []
-    run_fleet(tasks, lambda: oracle, tmp_path / "ledger.json", on_entry=lambda entry: ran.append(entry["scene"]))
+    run_fleet(tasks, lambda: oracle, tmp_path / "ledger.json", on_entry=lambda entry, _: ran.append(entry["scene"]))
     assert tasks[2].scene not in ran
     assert tasks[8].scene in ran
     assert len(Ledger(tmp_path / "ledger.json").outputs) == 9

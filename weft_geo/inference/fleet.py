@@ -29,7 +29,7 @@ def run_fleet(
     engine: str = "local",
     overwrite: bool = False,
     progress: Progress | None = None,
-    on_entry: Callable[[Entry], None] | None = None,
+    on_entry: Callable[[Entry, int], None] | None = None,
 ) -> list[Entry]:
     """Runs every scene that is not done yet.
 
@@ -42,7 +42,8 @@ def run_fleet(
         overwrite: Run every scene, and replace outputs that are there.
         progress: Is told of scenes; of windows where they are run one after the other, see ``run_here``. The last it
             hears is ``done`` of the stage ``scenes``, if no scene failed.
-        on_entry: Is told of every scene that was run, as it ends.
+        on_entry: Is told of every scene that was run, as it ends, and how many have ended by then in all, with those
+            that were done before.
 
     Returns:
         One entry a task, in their order, those that were done already included.
@@ -66,10 +67,10 @@ def run_fleet(
         else:
             results = run_here(tasks, make_predictor(), options, book, overwrite, progress)
         try:
-            for entry in results:
+            for number, entry in enumerate(results, start=1):
                 book.add(entry, tasks)
                 if on_entry is not None:
-                    on_entry(entry)
+                    on_entry(entry, book.done_before + number)
         finally:
             results.close()
             book.save(tasks)

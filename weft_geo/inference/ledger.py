@@ -109,10 +109,14 @@ class Ledger:
 
     Args:
         path: The file, replaced whole each time.
+
+    Attributes:
+        done_before: Scenes of this run that need not be run, once ``choose_missing`` has found out.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.done_before = 0
         self._entries: dict[str, Entry] = {}
         self._due = 0.0
         self._unsaved = False
@@ -184,6 +188,7 @@ def choose_missing(
             outputs = [str(path) for path in task.outputs]
             book.add({"scene": task.scene, "status": "done", "outputs": outputs, "run": run, "objects": objects}, tasks)
     missing = [task for task in missing if not book.is_done(task, runs[task.scene])]
+    book.done_before = len(tasks) - len(missing)
     _refuse([path for task in missing for path in _standing(task)])
     return missing
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weft_geo.errors import InputError, MissingExtraError, RunError, WeftGeoError
+from weft_geo.errors import InputError, InterruptedRunError, MissingExtraError, RunError, WeftGeoError, one_line
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference.backends import Predictor, answer_here
 from weft_geo.inference.ledger import Entry, SceneTask, run_scene
@@ -185,6 +185,7 @@ def join_cluster(make_predictor: Callable[[], Predictor], cpus: int | None) -> I
     Raises:
         MissingExtraError: Ray is not installed.
         InputError: The cluster cannot be joined, or has no room for a single worker.
+        RunError: Ray does not start.
     """
     try:
         import ray
@@ -213,6 +214,17 @@ def _join(ray: Any) -> None:
         raise InputError(
             f"the Ray cluster at {where} cannot be joined: {said} … Look at RAY_ADDRESS, "
             "and give this machine the head's token, ~/.ray/auth_token"
+        ) from error
+    except InterruptedRunError:
+        raise
+    except Exception as error:  # a machine that is too slow to start Ray in time is told so by a bare Exception
+        with suppress(Exception):
+            ray.shutdown()  # what of it has started
+        address = os.environ.get("RAY_ADDRESS")
+        place = f"at {address}" if address else "on this machine"
+        raise RunError(
+            f"Ray did not start {place}: {one_line(error).rstrip('.')}. Is there memory, and a core that is idle? Give "
+            "the same command again, or leave out --engine ray"
         ) from error
 
 
