@@ -67,7 +67,7 @@ def test_own_polygons_to_a_model_that_predicts_and_explains(run: Run, own: Path,
     assert (contract.threshold, contract.min_area_m2) == (report["threshold"], report["min_area_m2"])
     assert report["min_area_m2"] > 0
     assert f"from a probability of {report['threshold']:g} and {report['min_area_m2']:g} m²" in result.stdout
-    assert "is finished; pass --overwrite" in run(*words, code=2).stderr
+    assert "is finished; begin anew (--overwrite)" in run(*words, code=2).stderr
     run("predict", own / "scene.tif", "-o", "objects.gpkg", "--model", "run/model.onnx", "--window", "256")
 
     shown = run("explain", own / "scene.tif", "-o", "inside.png", "--model", "run")
