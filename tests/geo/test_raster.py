@@ -15,9 +15,11 @@ from rasterio.env import hasenv
 from rasterio.windows import Window
 
 from weft_geo.errors import CrsError, RasterError, RunError
+from weft_geo.geo import decimated
+from weft_geo.geo.decimated import MOST_SAMPLED_ROWS
 from weft_geo.geo.ground import Resampling
 from weft_geo.geo.mosaic import write_mosaic
-from weft_geo.geo.raster import MOST_SAMPLED_ROWS, Raster, open_raster
+from weft_geo.geo.raster import open_raster
 
 MakeRaster = Callable[..., Path]
 
@@ -326,7 +328,7 @@ def test_pixels_picked_from_whole_blocks_are_those_of_gdals_nearest_neighbour(
     path = make_raster(values, dtype=dtype, nodata=nodata, **options)
     ways = []
     for most_rows in (MOST_SAMPLED_ROWS, 0):
-        monkeypatch.setattr("weft_geo.geo.raster.MOST_SAMPLED_ROWS", most_rows)
+        monkeypatch.setattr("weft_geo.geo.decimated.MOST_SAMPLED_ROWS", most_rows)
         with open_raster(path) as raster:
             ways.append(raster.sample((3, 1, 2), max_side))
     np.testing.assert_array_equal(ways[0][0], ways[1][0])
@@ -336,7 +338,7 @@ def test_pixels_picked_from_whole_blocks_are_those_of_gdals_nearest_neighbour(
 
 
 def test_a_sparse_file_is_not_made_up_to_pick_from_it(make_raster: MakeRaster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Raster, "_picked", lambda *_: pytest.fail("all of it was read"))
+    monkeypatch.setattr(decimated, "_picked", lambda *_: pytest.fail("all of it was read"))
     options = {"tiled": True, "blockxsize": 128, "blockysize": 128, "sparse_ok": True}
     path = make_raster(np.zeros((3, 600, 600)), **options)
     with open_raster(path) as raster:
