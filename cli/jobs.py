@@ -12,6 +12,7 @@ from typing import Any
 from weft_geo.errors import InputError, OutputBusyError, PartialRunError, RunError
 from weft_geo.geo.aoi import parse_box
 from weft_geo.geo.ground import parse_crs, parse_gsd
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.memory import parse_memory
 from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.geo.normalize import parse_bands
@@ -19,7 +20,6 @@ from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.fleet import run_fleet
 from weft_geo.inference.journal import journal_folder
 from weft_geo.inference.ledger import Ledger, SceneTask, check_outputs
-from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.ray_model import model_on_ray
 from weft_geo.vector import VectorOptions
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import geopandas
 import numpy as np
 
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.inference.provenance import read_provenance
 
 
@@ -68,3 +69,10 @@ def test_a_raster_of_predict_keeps_threshold_and_least_area(run, scene, model):
         assert json.loads(said["origin"])["model"] == "bright"
         run("vectorize", raster, "-o", "again.gpkg", "--overwrite", "--min-area-m2", "0")
         assert len(geopandas.read_file("again.gpkg", layer="objects")) == 3
+
+
+def test_two_runs_on_one_layer_refuse_each_other(run, make_raster, tmp_path):
+    raster, layer = make_raster(), tmp_path / "o.gpkg"
+    with lock_outputs([layer]):
+        assert "another run is writing" in run("vectorize", raster, "-o", layer, code=2).stderr
+    assert not layer.exists()

@@ -17,10 +17,10 @@ from affine import Affine
 
 from weft_geo.errors import InputError, OutputBusyError, OutputExistsError, RunError
 from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.inference import CallablePredictor, SceneTask, ledger, run_fleet, run_scene
 from weft_geo.inference.ledger import Ledger, check_outputs, choose_missing
-from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.provenance import count_objects, read_provenance
 
 MakeRaster = Callable[..., Path]

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from weft_geo.errors import InterruptedRunError, OutputBusyError, OutputExistsError, RunError
 from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.inference import CallablePredictor, journal, predict_scene, rows
 from weft_geo.inference.columns import split_columns
 from weft_geo.inference.ledger import SceneTask, check_outputs
-from weft_geo.inference.lock import lock_outputs
 
 MakeRaster = Callable[..., Path]
 
@@ -354,6 +354,23 @@ def test_an_interruption_keeps_what_is_done(make_raster: MakeRaster, tmp_path: P
         predict_scene(scene, Oracle(15, InterruptedRunError("stop")), tmp_path / "o.gpkg", batch_size=1)
     assert "goes on from there" in caught.value.__notes__[0]
     assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
+
+
+def test_a_lock_that_cannot_be_removed_is_no_failure(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, unlink = make_raster(), Path.unlink
+
+    def fail(self: Path, missing_ok: bool = False) -> None:
+        if self.suffix == ".lock":
+            raise PermissionError(13, "Permission denied", str(self))
+        unlink(self, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fail)
+        predict_scene(scene, Oracle(), tmp_path / "o.gpkg")
+    predict_scene(scene, Oracle(), tmp_path / "o.gpkg", overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.gpkg", "scene.tif"]
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "block-000.rows"])

@@ -322,6 +322,52 @@ def test_a_shapefile_killed_on_its_way_into_place_is_no_mix_and_is_replaced_by_t
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_a_run_left_that_was_killed_at_its_very_end_is_cleared_where_the_next_is_refused(suffix, tmp_path):
+    path = tmp_path / f"o{suffix}"
+    write(path)
+    there = set(tmp_path.iterdir())
+    (tmp_path / f".{path.name}.4194305.part" / "made").mkdir(parents=True)  # no process has such a number
+    (tmp_path / f".{path.name}.lock").touch()
+    with pytest.raises(OutputExistsError):
+        write(path)
+    assert set(tmp_path.iterdir()) == there
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".fgb"])
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_file_that_does_not_get_to_its_place_takes_the_others_along(suffix, failure, tmp_path, monkeypatch):
+    path, move = tmp_path / f"o{suffix}", layer_file.move_into_place
+
+    def fail(made, place):
+        if place == path:
+            raise failure
+        move(made, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(layer_file, "move_into_place", fail)
+        with pytest.raises(RunError if isinstance(failure, OSError) else KeyboardInterrupt):
+            write(path)
+    assert not list(tmp_path.iterdir())
+    write(path)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(28, RunError), (13, InputError)])
+def test_a_folder_that_takes_nothing_is_one_line_and_left_as_it_was(number, expected, tmp_path, monkeypatch):
+    mkdir = layer_file.Path.mkdir
+
+    def fail(self, *rest, **more):
+        if self.name == "made":
+            mkdir(self.parent)
+            raise OSError(number, os.strerror(number))
+        mkdir(self, *rest, **more)
+
+    monkeypatch.setattr(layer_file.Path, "mkdir", fail)
+    with pytest.raises(expected, match=os.strerror(number)):
+        write(tmp_path / "o.gpkg")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_output_that_is_there_is_found_before_any_work(suffix, tmp_path):
     path = tmp_path / f"o{suffix}"
     write(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,9 @@ from weft_geo.errors import InputError
 
 UNKNOWN_REQUEST = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """What file systems say that cannot be asked to write a file through, some network folders among them."""
+
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What they say where nobody, or not this user, may write."""
 
 
 def place_of(path: str | os.PathLike[str]) -> Path:
@@ -36,6 +40,13 @@ def beginning_with(start: str, folder: Path) -> list[Path]:
         return []
     with os.scandir(folder) as entries:
         return [folder / entry.name for entry in entries if entry.name.startswith(start)]
+
+
+def clear_parts(path: Path) -> None:
+    """Removes the folders in which killed runs were making an output. Only for who holds its lock."""
+    for leftover in beginning_with(f".{path.name}.", path.parent):
+        if leftover.suffix == ".part":
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from rasterio.crs import CRS
 
 from weft_geo.errors import UnknownNameError
 from weft_geo.geo.aoi import Box
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.memory import peak_memory_bytes
 from weft_geo.geo.not_opened import require_path
 from weft_geo.inference.augment import augment
@@ -27,7 +28,6 @@ from weft_geo.inference.interrupts import terminate_as_error
 from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import Journal
 from weft_geo.inference.layers import Layers, Outputs
-from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.plan import Bands, open_job
 from weft_geo.inference.provenance import stamp_of, stamps_of
 from weft_geo.inference.run import Progress, Run

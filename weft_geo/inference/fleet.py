@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import InputError
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.ledger import Entry, Ledger, SceneTask
 from weft_geo.inference.local_engine import run_here
-from weft_geo.inference.lock import lock_outputs
 from weft_geo.inference.ray_engine import run_on_ray
 from weft_geo.inference.run import Progress
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 
 from weft_geo.errors import InputError
 from weft_geo.geo.cog import CogWriter, check_output
-from weft_geo.geo.whole_files import beginning_with, place_of
+from weft_geo.geo.whole_files import clear_parts, place_of
 from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.interrupts import stoppably
 from weft_geo.inference.job import SceneJob
@@ -91,9 +90,7 @@ class Outputs:
     def clear_away(self) -> None:
         """Removes what a killed run has left beside the outputs. Only for who holds their locks."""
         for path in self.paths:
-            for leftover in beginning_with(f".{path.name}.", path.parent):
-                if leftover.suffix == ".part":
-                    shutil.rmtree(leftover, ignore_errors=True)
+            clear_parts(path)
 
 
 class Layers:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, WeftGeoError
-from weft_geo.geo.whole_files import written_whole
+from weft_geo.geo.lock import remove_left_lock
+from weft_geo.geo.whole_files import place_of, written_whole
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.journal import clear_remains, journal_folder, was_publishing
@@ -201,6 +202,8 @@ def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bo
     """
     for task in tasks:  # some are not run again, for all of their outputs are there
         clear_remains(journal_folder(task.outputs[0]))
+        for path in task.outputs:
+            remove_left_lock(place_of(path))
     if not overwrite:
         known = book.outputs if book else set()
         strange = [(task, path) for task in tasks for path in _standing(task) if str(path) not in known]

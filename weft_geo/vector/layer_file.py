@@ -9,6 +9,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ import pyarrow as pa
 import pyproj
 
 from weft_geo.errors import InputError, OutputExistsError, RunError
-from weft_geo.geo.whole_files import beginning_with, bring_to_disk, check_name, move_into_place, place_of
+from weft_geo.geo.lock import remove_left_lock
+from weft_geo.geo.whole_files import (
+    NOT_ALLOWED,
+    beginning_with,
+    bring_to_disk,
+    check_name,
+    move_into_place,
+    place_of,
+)
 from weft_geo.vector.export import DRIVERS, LAYER, SCHEMA, write_layer
 from weft_geo.vector.style import SCORE_STYLE, Style
 
@@ -59,6 +68,8 @@ class LayerFile:
         if not self.path.parent.is_dir():
             raise InputError(f"the folder of {self.path} does not exist; create it first")
         if self.path.exists() and not overwrite:
+            self._clear_away()  # what a run left that was killed when it had put all in place
+            remove_left_lock(self.path)
             raise OutputExistsError(f"{self.path} is already there; overwrite it (--overwrite) or give another name")
         if not overwrite and not any((old / PUBLISHING).exists() for old in self._left()):
             refuse_other_parts(self.path)
@@ -69,12 +80,20 @@ class LayerFile:
 
     def open(self) -> None:
         """Make the scratch folder, and clear away those of runs that were killed."""
-        for old in (*self._left(), self.scratch):
-            shutil.rmtree(old, ignore_errors=True)
+        self._clear_away()
+        self.discard()
         try:
             self._made.mkdir(parents=True)
         except OSError as error:
-            raise InputError(f"cannot write beside {self.path}: {error.strerror}; choose another folder") from error
+            self.discard()
+            if error.errno in NOT_ALLOWED:
+                said = f"cannot write beside {self.path}: {error.strerror}; choose another folder"
+                raise InputError(said) from error
+            raise RunError(f"{self.path} could not be written: {error.strerror}") from error
+
+    def _clear_away(self) -> None:
+        for old in self._left():
+            shutil.rmtree(old, ignore_errors=True)
 
     def _left(self) -> list[Path]:
         """The scratch folders of runs that were killed."""
@@ -125,15 +144,31 @@ class LayerFile:
         Raises:
             RunError: the disk does not take it.
         """
-        made = {self._final_name(item.name): item for item in sorted(self._made.iterdir())}
-        if self.suffix == ".shp":
-            try:
-                for item in made.values():  # what the disk does not take is found before anything is replaced
-                    bring_to_disk(item)
-                (self.scratch / PUBLISHING).touch()
-                self.path.unlink(missing_ok=True)
-            except OSError as error:
+        made: dict[str, Path] = {}
+        try:
+            made |= {self._final_name(item.name): item for item in sorted(self._made.iterdir())}
+            self._put_in_place(made)
+        except BaseException as error:
+            if self.path.name in made and made[self.path.name].exists():
+                self._take_back(made)
+            if isinstance(error, OSError):
                 raise RunError(f"{self.path} could not be written: {error}") from error
+            raise
+        self.discard()
+
+    def _take_back(self, made: dict[str, Path]) -> None:
+        """Removes what was put in place before the output itself could be: it would be in the way of the next run."""
+        for name, item in made.items():
+            if not item.exists():
+                with suppress(OSError):
+                    (self.path.parent / name).unlink()
+
+    def _put_in_place(self, made: dict[str, Path]) -> None:
+        if self.suffix == ".shp":
+            for item in made.values():  # what the disk does not take is found before anything is replaced
+                bring_to_disk(item)
+            (self.scratch / PUBLISHING).touch()
+            self.path.unlink(missing_ok=True)
         for suffix in COMPANIONS.get(self.suffix, ()):
             stale = self.path.with_suffix(suffix)
             if stale.name not in made:
@@ -141,11 +176,7 @@ class LayerFile:
         # The file that carries the output's name comes last: while it is not there, nothing claims to be finished.
         for name, item in sorted(made.items(), key=lambda pair: pair[0] == self.path.name):
             if item.is_file():
-                try:
-                    move_into_place(item, self.path.parent / name)
-                except OSError as error:
-                    raise RunError(f"{self.path} could not be written: {error}") from error
-        self.discard()
+                move_into_place(item, self.path.parent / name)
 
     def _final_name(self, made: str) -> str:
         """What a file that was written is called in its place."""

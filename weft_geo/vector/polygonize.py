@@ -23,6 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import InputError, RasterError
 from weft_geo.geo.ground import crs_name, measure_pixel
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.vector.budget import choose_budget
 from weft_geo.vector.export import SCHEMA
@@ -117,6 +118,7 @@ def vectorize_raster(
 
     Raises:
         OutputExistsError: the layer is there already.
+        OutputBusyError: another run is writing the layer.
         RasterError: the raster cannot be opened.
         CrsError: there is no CRS, and none was given.
         InputError: an option or the raster is unusable, or the raster is read from the layer.
@@ -153,7 +155,7 @@ def vectorize_raster(
         if crs is not None and info.stored_crs is not None and info.stored_crs != info.crs:
             note = f"{info.name} says {crs_name(info.stored_crs)}; {crs_name(info.required_crs)} is used instead"
             tell("warning", "vectorize", 0, info.height, note)
-        with stream:
+        with lock_outputs([stream.file.path]), stream:
             done = 0
             for strip in source.strips(options.threshold):
                 stream.push_strip(strip)

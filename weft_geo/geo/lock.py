@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from weft_geo.errors import InputError, OutputBusyError, RunError
+from weft_geo.geo.whole_files import NOT_ALLOWED
 
 
 @contextmanager
@@ -30,15 +30,26 @@ def lock_outputs(paths: Sequence[Path]) -> Iterator[None]:
         yield
 
 
+def remove_left_lock(path: Path) -> None:
+    """Removes the lock that a killed run has left beside an output that the next one does not make again."""
+    if _beside(path).exists():
+        with suppress(OutputBusyError, InputError, RunError), _lock(path):
+            pass
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    beside = path.with_name(f".{path.name}.lock")
+    beside = _beside(path)
     busy = OutputBusyError(f"another run is writing {path} now; wait for it to end, or give another output")
     while True:
         try:
             file = os.open(beside, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            if error.errno in NOT_ALLOWED:
                 said = f"the folder of {path} cannot be written to: {error.strerror}; choose another one"
                 raise InputError(said) from error
             raise RunError(f"{path} cannot be written: {error.strerror}") from error
@@ -56,10 +67,16 @@ def _lock(path: Path) -> Iterator[None]:
     finally:
         if sys.platform == "win32":
             os.close(file)
-            beside.unlink(missing_ok=True)
+            _remove(beside)
         else:
-            beside.unlink(missing_ok=True)
+            _remove(beside)
             os.close(file)
+
+
+def _remove(beside: Path) -> None:
+    """Removes it if the disk lets us: left there, it is what a killed run leaves, and no failure of this one."""
+    with suppress(OSError):
+        beside.unlink()
 
 
 def _take(file: int) -> None:
