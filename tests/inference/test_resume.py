@@ -356,6 +356,25 @@ def test_an_interruption_keeps_what_is_done(make_raster: MakeRaster, tmp_path: P
     assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
 
 
+@pytest.mark.parametrize("change", ["written to", "removed"])
+def test_a_scene_that_is_written_to_while_it_is_read_is_no_result(
+    make_raster: MakeRaster, tmp_path: Path, change: str
+) -> None:
+    scene = make_raster(height=1000, width=64)
+
+    def meddle(event: str, stage: str, done: int, total: int, message: str) -> None:
+        if done == 3 and scene.exists():
+            scene.unlink() if change == "removed" else os.utime(scene, ns=(0, 0))
+
+    if change == "removed":
+        predict_scene(scene, Oracle(), tmp_path / "o.gpkg", batch_size=1, progress=meddle)
+        assert [path.name for path in tmp_path.iterdir()] == ["o.gpkg"]
+        return
+    with pytest.raises(RunError, match="was changed while it was read"):
+        predict_scene(scene, Oracle(), tmp_path / "o.gpkg", batch_size=1, progress=meddle)
+    assert [path.name for path in tmp_path.iterdir()] == [scene.name]
+
+
 def test_a_lock_that_cannot_be_removed_is_no_failure(
     make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from rasterio.crs import CRS
 
-from weft_geo.errors import UnknownNameError
+from weft_geo.errors import RunError, UnknownNameError
 from weft_geo.geo.aoi import Box
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.memory import peak_memory_bytes
@@ -135,7 +135,8 @@ def predict_scene(
     Raises:
         InputError: Or one of its leaves: scene, model, arguments and outputs do not fit each other.
         OutputBusyError: Another run is writing one of the outputs.
-        RunError: The scene could not be read to its end, the model failed, or an output could not be written.
+        RunError: The scene could not be read to its end or was changed meanwhile, the model failed, or an output could
+            not be written.
         InterruptedRunError: The process was asked to terminate.
     """
     began = time.perf_counter()
@@ -168,6 +169,8 @@ def predict_scene(
     ):
         outputs.refuse_to_replace([*job.files, *([str(aoi)] if isinstance(aoi, (str, Path)) else [])])
         outputs.clear_away()
+        files = job.files or (str(scene),)
+        before = stamps_of(files)
         journal = Journal(outputs.paths[0], _identity(str(scene), predictor, job), resume)
         total = job.windows
         tell("start", "predict", 0, total, f"{job.shape[0]} × {job.shape[1]} px, {total} windows")
@@ -185,6 +188,10 @@ def predict_scene(
             stages.run()
             tell("progress", "write", 0, 1, "")
             layers.finish()
+            # One that has been removed was read to its end all the same.
+            if any(now and now != then for now, then in zip(stamps_of(files), before, strict=True)):
+                journal.discard()
+                raise RunError(f"{scene} was changed while it was read, so nothing was written; run it again")
             journal.begin_publishing(outputs.paths)
             layers.publish()
         report = PredictReport(
