@@ -356,6 +356,26 @@ def test_an_interruption_keeps_what_is_done(make_raster: MakeRaster, tmp_path: P
     assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
 
 
+def test_a_journal_that_the_disk_does_not_give_now_is_kept(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_raster(height=1000, width=64)
+    with pytest.raises(RunError):
+        predict_scene(scene, Oracle(stop_after=15), tmp_path / "o.gpkg", batch_size=1)
+    read = Path.read_bytes
+
+    def fail(self: Path) -> bytes:
+        if self.name == "about.json":
+            raise OSError(5, "Input/output error")
+        return read(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fail)
+        with pytest.raises(RunError, match="cannot be read: Input/output error"):
+            predict_scene(scene, Oracle(), tmp_path / "o.gpkg", batch_size=1)
+    assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg", batch_size=1).resumed > 0
+
+
 @pytest.mark.parametrize("change", ["written to", "removed"])
 def test_a_scene_that_is_written_to_while_it_is_read_is_no_result(
     make_raster: MakeRaster, tmp_path: Path, change: str

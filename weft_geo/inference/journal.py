@@ -77,7 +77,7 @@ class Journal:
         self.replaced = False
         self._next = 0.0
         if self.folder.exists():
-            if resume and self._identity is not None and self._read_about().get("identity") == self._identity:
+            if resume and self._identity is not None and self._read_identity() == self._identity:
                 self.start = self._read_checkpoint()
             if self.start is None:
                 self.replaced = self._checkpoint.exists()
@@ -159,8 +159,20 @@ class Journal:
     def _rows_of(self, block: int) -> Path:
         return self.folder / f"block-{block:03d}.rows"
 
-    def _read_about(self) -> dict[str, Any]:
-        return _read_about(self.folder)
+    def _read_identity(self) -> Any:
+        """What the rows that are there depend on; None if nothing tells.
+
+        Raises:
+            RunError: The disk does not tell, so that they must not be put away.
+        """
+        try:
+            self._about.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            said = f"the journal {self.folder} cannot be read: {error.strerror}; give --no-resume to start anew"
+            raise RunError(said) from error
+        return _read_about(self.folder).get("identity")
 
     def _read_checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, or None if there is none.
