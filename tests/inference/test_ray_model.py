@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -13,10 +14,10 @@ import numpy as np
 import pytest
 import rasterio
 
-from weft_geo.errors import InputError, RunError
+from weft_geo.errors import InputError, InterruptedRunError, RunError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import CallablePredictor, model_on_ray, predict_scene, ray_model
-from weft_geo.inference.ray_cluster import Cluster, ModelFacts
+from weft_geo.inference.ray_cluster import Cluster, ModelFacts, _signals_kept
 from weft_geo.inference.ray_model import RayModel
 
 MakeRaster = Callable[..., Path]
@@ -189,3 +190,16 @@ def test_a_worker_that_comes_up_late_gets_work_as_well() -> None:
     for _ in range(6):
         model(IMAGES)
     assert sorted(cluster.asked[-6:]) == [2, 2, 2, 2, 3, 3]
+
+
+def test_a_request_to_stop_while_the_cluster_is_joined_is_an_interruption() -> None:
+    def join() -> None:
+        with _signals_kept():
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as ray.init does
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(InterruptedRunError, match="terminated on request"):
+        join()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -230,12 +230,20 @@ def _join(ray: Any) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray puts its own handler on SIGTERM; the program's stays."""
+    """Ray puts its own handler on SIGTERM, which ends the program without a word; the program's stays.
+
+    Raises:
+        InterruptedRunError: The process was asked to terminate meanwhile.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit as error:
+        if error.code == signal.SIGTERM:
+            raise InterruptedRunError("terminated on request; no output was written") from error
+        raise
     finally:
         signal.signal(signal.SIGTERM, handler)
