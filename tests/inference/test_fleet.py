@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from weft_geo.errors import InputError, OutputBusyError, OutputExistsError, RunE
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.mosaic import write_mosaic
-from weft_geo.inference import CallablePredictor, SceneTask, ledger, run_fleet, run_scene
+from weft_geo.inference import CallablePredictor, SceneTask, ledger, predict_scene, run_fleet, run_scene
 from weft_geo.inference.ledger import Ledger, check_outputs, choose_missing
 from weft_geo.inference.provenance import count_objects, read_provenance
 
@@ -309,3 +310,9 @@ def test_scenes_without_outputs_are_not_opened_to_find_what_is_done(
     monkeypatch.setattr(ledger, "describe_run", lambda *asked: opened.append(asked[2]) or describe(*asked))
     assert choose_missing(tasks, book, "0" * 64, {}, overwrite=False) == tasks[1:]
     assert opened == [tasks[0].scene]
+
+
+def test_counting_the_objects_of_a_geopackage_has_nothing_to_warn_of(make_raster: MakeRaster, tmp_path: Path) -> None:
+    report = predict_scene(make_raster(), make_oracle(), tmp_path / "o.gpkg")
+    with warnings.catch_warnings(action="error"):
+        assert count_objects(tmp_path / "o.gpkg") == report.objects

@@ -89,4 +89,5 @@ def count_objects(output: Path) -> int:
         return int(pyarrow.parquet.read_metadata(output).num_rows)
     import pyogrio
 
-    return int(pyogrio.read_info(output, force_feature_count=True)["features"])
+    layer = "objects" if output.suffix.lower() == ".gpkg" else None  # beside which lies its style for QGIS
+    return int(pyogrio.read_info(output, layer=layer, force_feature_count=True)["features"])
