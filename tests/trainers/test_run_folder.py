@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
-from weft_geo.errors import OutputExistsError
+from weft_geo.errors import OutputExistsError, RunError
 
-pytest.importorskip("torch", reason="needs the train extra")
-from weft_geo.trainers.config import build_config
-from weft_geo.trainers.run_folder import remove
-from weft_geo.trainers.train import check_folder
+torch = pytest.importorskip("torch", reason="needs the train extra")
+from weft_geo.models import build_model, save_checkpoint  # noqa: E402
+from weft_geo.trainers.config import build_config  # noqa: E402
+from weft_geo.trainers.run_folder import remove  # noqa: E402
+from weft_geo.trainers.train import check_folder  # noqa: E402
+from weft_geo.trainers.whole_checkpoints import WholeCheckpoints  # noqa: E402
 
 
 def make(folder: Path, *names: str) -> Path:
@@ -26,6 +30,27 @@ def test_a_run_is_removed(tmp_path: Path) -> None:
     remove(run)
     assert not run.exists()
     remove(run)
+
+
+@pytest.mark.parametrize("kept", range(1, 7))
+def test_a_run_may_still_be_removed_where_that_was_cut_short(
+    kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("config.yaml", "best.ckpt", "last.ckpt", "model.onnx", "tensorboard/events", "train.csv")
+    run, unlink = make(tmp_path / "run", *names), Path.unlink
+
+    def die(path: Path) -> None:
+        if sum(item.is_file() for item in run.rglob("*")) == kept:
+            raise KeyboardInterrupt
+        unlink(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", die)
+        with pytest.raises(KeyboardInterrupt):
+            remove(run)
+    assert (run / "last.ckpt").exists() == (kept == len(names))  # what is not whole is not gone on with
+    remove(run)
+    assert not run.exists()
 
 
 def test_a_link_leads_to_a_folder_afterwards_too(tmp_path: Path) -> None:
@@ -63,3 +88,21 @@ def test_nothing_else_is(tmp_path: Path, names: tuple[str, ...]) -> None:
     with pytest.raises(OutputExistsError, match=r"holds no run, so it is not removed|which is no part of a run"):
         remove(tmp_path)
     assert all((tmp_path / name).exists() for name in names)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the size of files")
+def test_checkpoints_on_a_full_disk_are_a_failure_in_one_line(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(RunError, match=r"last\.ckpt could not be written"):
+            WholeCheckpoints().save_checkpoint({"values": torch.zeros(1 << 16)}, tmp_path / "last.ckpt")
+        with pytest.raises(RunError, match=r"model\.safetensors could not be written"):
+            save_checkpoint(build_model("weft-tiny"), tmp_path / "model.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weft_geo.errors import CheckpointError
+from weft_geo.errors import CheckpointError, RunError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.run_files import ADAPTER, WHOLE, find_model
 from weft_geo.geo.whole_files import written_whole
@@ -49,7 +49,11 @@ def save_checkpoint(model: Segmenter, path: str | Path, adapter_only: bool = Tru
         path: the file, `*.safetensors`.
         adapter_only: leave out the trunk, if it is frozen, and name it by its hash instead (58 MB, not 1.2 GB, for
             weft-large). A trunk that was trained is always saved.
+
+    Raises:
+        RunError: the disk does not take it.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     target = Path(path)
@@ -68,7 +72,10 @@ def save_checkpoint(model: Segmenter, path: str | Path, adapter_only: bool = Tru
     with written_whole(target) as beside:
         beside.touch()
         mode = beside.stat().st_mode  # as the user wants it; safetensors makes files that nobody else may read
-        save_file(state, beside, metadata=header)
+        try:
+            save_file(state, beside, metadata=header)
+        except SafetensorError as error:
+            raise RunError(f"{target} could not be written: {error}") from error
         beside.chmod(mode)
     return target
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from weft_geo.errors import MissingExtraError, RunError
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY
+from weft_geo.geo.whole_files import move_into_place
 from weft_geo.models.checkpoint import load_checkpoint
 from weft_geo.models.segmenter import Segmenter
 
@@ -116,7 +117,7 @@ def export_onnx(
             raise RunError(
                 f"ONNX Runtime differs from torch by {difference:.2g}, more than {TOLERANCE:g}; nothing was written"
             )
-        beside.replace(target)
+        move_into_place(beside, target)
     finally:
         exporter.unregister_custom_op_symbolic("aten::repeat_interleave", OPSET)
         beside.unlink(missing_ok=True)
@@ -146,7 +147,10 @@ def _fold_constants(file: Path) -> None:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(file)
-    onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    try:
+        onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of its own kinds, none of which says that the disk is full
+        raise RunError(f"{file.parent} did not take the model: {error}; is the disk full?") from error
 
 
 def compare(graph: ObjectProbabilities, file: Path, image: np.ndarray[Any, Any] | None = None) -> float:

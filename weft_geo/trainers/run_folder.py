@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from weft_geo.errors import OutputExistsError
@@ -45,9 +44,23 @@ def remove(folder: Path) -> None:
     require_removable(folder)
     if folder.is_dir():
         place = place_of(folder)
-        shutil.rmtree(place)
+        _remove_all(place)
         if place != folder:  # a link leads to a folder
             place.mkdir()
+
+
+def _remove_all(folder: Path) -> None:
+    """First what a run would go on from, and last what says that this is a run or a table.
+
+    Killed on the way, it leaves what the next one may remove, and nobody goes on with half a run.
+    """
+    signs = (CONFIG, *TABLE)
+    for path in sorted(folder.iterdir(), key=lambda path: (path.name in signs, path.name != LAST)):
+        if path.is_dir() and not path.is_symlink():
+            _remove_all(path)
+        else:
+            path.unlink()
+    folder.rmdir()
 
 
 def find_others(folder: Path) -> list[Path]:

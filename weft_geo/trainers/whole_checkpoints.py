@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from weft_geo.errors import RunError
 from weft_geo.geo.whole_files import written_whole
 
 
@@ -20,8 +21,15 @@ class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]  # lightning is
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            RunError: the disk does not take it.
+        """
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(place) as beside:
-            torch.save(checkpoint, beside)
+            try:
+                torch.save(checkpoint, beside)
+            except RuntimeError as error:  # torch's own, which names a line of its source and no reason
+                raise RunError(f"{place} could not be written; is the disk full?") from error
