@@ -18,7 +18,14 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("lightning.pytorch", reason="needs the train extra")
 
 from weft_geo.datasets.synthetic import draw_scene, write_scene  # noqa: E402
-from weft_geo.errors import DatasetError, InputError, InterruptedRunError, OutputExistsError, RunError  # noqa: E402
+from weft_geo.errors import (  # noqa: E402
+    DatasetError,
+    InputError,
+    InterruptedRunError,
+    OutputBusyError,
+    OutputExistsError,
+    RunError,
+)
 from weft_geo.models import build_model, load_checkpoint, save_checkpoint  # noqa: E402
 from weft_geo.trainers.callbacks import drop_rows  # noqa: E402
 from weft_geo.trainers.config import build_config  # noqa: E402
@@ -242,6 +249,22 @@ def test_folders_that_hold_something_else(values: Values, tmp_path: Path) -> Non
         train(build_config(values(optimizer={"max_steps": 2}, run={"val_every": 1, "seed": 5})), folder)
     with pytest.raises(OutputExistsError, match="already holds a run"):
         train(config, folder, resume=False)
+
+
+def test_two_runs_in_one_folder_refuse_each_other(values: Values, tmp_path: Path) -> None:
+    config, folder = build_config(values(optimizer={"max_steps": 1}, run={"val_every": 1})), tmp_path / "run"
+    refused = []
+
+    def begin_another(event: str, where: str, done: int, total: int, message: str) -> None:
+        if (event, where) == ("progress", "train"):
+            for overwrite in (False, True):
+                with pytest.raises(OutputBusyError, match="another run is at work in"):
+                    train(config, folder, overwrite=overwrite)
+                refused.append(overwrite)
+
+    train(config, folder, progress=begin_another)
+    train(config, folder, overwrite=True, progress=begin_another)  # the folder is another one by then
+    assert refused == [False, True] * 2
 
 
 def test_bad_data_are_refused_before_anything_is_written(values: Values, tmp_path: Path) -> None:

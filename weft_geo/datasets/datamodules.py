@@ -284,8 +284,11 @@ def _check(batch_size: int, num_workers: int) -> None:
 
 
 def is_first_process() -> bool:
-    """Whether this is the only process of a run, or the first of several, which checks for all of them."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    """Whether this is the only process of a run, or the first of several, which checks and writes for all of them.
+
+    Lightning, torchrun and SLURM tell a process its place by these variables, before there is a trainer to ask.
+    """
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def _share(sampler: Any, trainer: Any) -> Any:

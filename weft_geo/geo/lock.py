@@ -1,4 +1,4 @@
-"""One run an output: a second one that would write the same file is refused."""
+"""One run an output, and one run a folder: a second one that would write there too is refused."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from weft_geo.errors import InputError, OutputBusyError, RunError
 from weft_geo.geo.whole_files import NOT_ALLOWED
+
+_inherited: set[int] = set()
+"""Open folders whose locks are held; a process that is forked closes its own, else it would keep the lock alive."""
 
 
 @contextmanager
@@ -28,6 +33,58 @@ def lock_outputs(paths: Sequence[Path]) -> Iterator[None]:
         for path in paths:
             held.enter_context(_lock(path))
         yield
+
+
+class FolderLock:
+    """A lock on a folder, which leaves no file in it. Take it inside a ``with`` block, which lets go of it.
+
+    Windows has none, nor have some network folders; there nobody is kept out.
+
+    Args:
+        folder: The folder; it need not be there yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def take(self) -> None:
+        """Takes it, if the folder is there; once more, if it is another one by now.
+
+        Raises:
+            OutputBusyError: If another run holds it.
+        """
+        if sys.platform == "win32" or not self.folder.is_dir():
+            return
+        if self._file is not None and os.path.samestat(os.fstat(self._file), self.folder.stat()):
+            return
+        self._release()
+        file = os.open(self.folder, os.O_RDONLY)
+        try:
+            _take(file)
+        except BlockingIOError as error:
+            os.close(file)
+            said = f"another run is at work in {self.folder} now; wait for it to end, or give another folder"
+            raise OutputBusyError(said) from error
+        except OSError:
+            os.close(file)
+        else:
+            self._file = file
+            _inherited.add(file)
+
+    def _release(self) -> None:
+        if self._file is not None:
+            _inherited.discard(self._file)
+            os.close(self._file)
+            self._file = None
 
 
 def remove_left_lock(path: Path) -> None:
@@ -89,3 +146,12 @@ def _take(file: int) -> None:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _close_inherited() -> None:
+    while _inherited:
+        os.close(_inherited.pop())
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_close_inherited)

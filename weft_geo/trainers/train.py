@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from weft_geo.datasets.datamodules import is_first_process
 from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.geo.lock import FolderLock
 from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE
 from weft_geo.geo.whole_files import written_whole
 from weft_geo.models import Segmenter, save_checkpoint
@@ -118,13 +119,21 @@ def train(
 
     Raises:
         InputError: the configuration, the data or the weights cannot be used, or the folder holds another run.
+        OutputBusyError: another run is at work in the folder.
         InterruptedRunError: stopped on request, and saved.
         RunError: the loss is no longer a number.
     """
-    folder, began = Path(output), time.perf_counter()
-    hear = progress or (lambda *_: None)
+    with FolderLock(Path(output)) as lock:
+        return _train(config, lock, resume, overwrite, progress or (lambda *_: None), interruption or Interruption())
+
+
+def _train(
+    config: TrainConfig, lock: FolderLock, resume: bool, overwrite: bool, hear: Progress, interruption: Interruption
+) -> TrainReport:
+    folder, began = lock.folder, time.perf_counter()
     last = folder / LAST
     if is_first_process():  # it has begun the run by the time that others of a parallel run start
+        lock.take()
         if overwrite:
             require_removable(folder)
         else:
@@ -135,7 +144,7 @@ def train(
         remove(folder)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
 
-    interruption, meter = interruption or Interruption(), Meter(config.run.batch_size)
+    meter = Meter(config.run.batch_size)
     task = build_task(model, config, data)
     best = ModelCheckpoint(
         folder, filename=Path(BEST).stem, monitor="val/miou", mode="max", enable_version_counter=False
@@ -165,6 +174,7 @@ def train(
             data.start_samples = samples_seen(resumed, samples_a_step)
         if is_first_process():
             folder.mkdir(parents=True, exist_ok=True)
+            lock.take()
             with written_whole(folder / CONFIG) as beside:
                 beside.write_text(config.to_yaml(), encoding="utf-8")
         trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
