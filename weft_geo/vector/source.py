@@ -7,8 +7,6 @@
 | integers with a `CLASSES` tag or a `classes` argument | a class map: 0 background, 1…K |
 | uint8 with a `SCALE` tag, or with several bands | probabilities × 255, one band a class |
 | integers up to 31, or with a palette up to 254 | a class map whose classes bear their numbers as names |
-| uint8 with a `SCALE` tag, or with several bands | probabilities × 255, one band a class |
-| integers up to 31 | a class map whose classes bear their numbers as names |
 | uint8 above that | probabilities × 255, of which a mask of 0 and 255 is the plainest |
 
 Both tags are those that `weft-geo predict --mask` and `--probability` write. Pixels that the raster declares invalid
