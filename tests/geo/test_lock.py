@@ -37,14 +37,19 @@ def test_it_goes_over_to_a_new_folder_of_that_name(tmp_path: Path) -> None:
 
 def test_a_process_that_is_forked_does_not_keep_it(tmp_path: Path) -> None:
     """As readers do that outlive a killed training for some seconds."""
+    hear, tell = os.pipe()
     with FolderLock(tmp_path) as lock:
         lock.take()
         child = os.fork()
         if child == 0:
+            os.write(tell, b".")
             signal.pause()
+        assert os.read(hear, 1) == b"."  # it is at work
     try:
         with FolderLock(tmp_path) as other:
             other.take()
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(hear)
+        os.close(tell)
