@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -40,6 +40,11 @@ def beginning_with(start: str, folder: Path) -> list[Path]:
         return []
     with os.scandir(folder) as entries:
         return [folder / entry.name for entry in entries if entry.name.startswith(start)]
+
+
+def is_one_of(path: Path, files: Iterable[str | Path]) -> bool:
+    """Whether a file that is there is one of some others, whatever their names; those that are not there are none."""
+    return path.exists() and any(Path(file).exists() and path.samefile(file) for file in files)
 
 
 def clear_parts(path: Path) -> None:

@@ -166,13 +166,13 @@ class Journal:
             RunError: The disk does not tell, so that they must not be put away.
         """
         try:
-            self._about.read_bytes()
+            about = self._about.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             said = f"the journal {self.folder} cannot be read: {error.strerror}; give --no-resume to start anew"
             raise RunError(said) from error
-        return _read_about(self.folder).get("identity")
+        return _parse_about(about).get("identity")
 
     def _read_checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, or None if there is none.
@@ -228,8 +228,15 @@ def _remains_of(folder: Path) -> Path:
 
 def _read_about(folder: Path) -> dict[str, Any]:
     try:
-        about = json.loads((folder / "about.json").read_bytes())
-    except (OSError, ValueError):
+        return _parse_about((folder / "about.json").read_bytes())
+    except OSError:
+        return {}
+
+
+def _parse_about(text: bytes) -> dict[str, Any]:
+    try:
+        about = json.loads(text)
+    except ValueError:
         return {}
     return about if isinstance(about, dict) else {}
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from weft_geo.errors import InputError
 from weft_geo.geo.cog import CogWriter, check_output
-from weft_geo.geo.whole_files import clear_parts, place_of
+from weft_geo.geo.whole_files import clear_parts, is_one_of, place_of
 from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.interrupts import stoppably
 from weft_geo.inference.job import SceneJob
@@ -62,7 +62,7 @@ class Outputs:
         if len(set(places)) < len(places):
             raise InputError(f"two outputs have the same path: {', '.join(map(str, paths.values()))}")
         for name, path in paths.items():
-            if path.exists() and Path(scene).exists() and path.samefile(scene):
+            if is_one_of(path, [scene]):
                 raise InputError(f"{path} is the scene itself; write the {name} to another file")
             # A run that was stopped while it put its outputs in place has left some; they are its own.
             may = overwrite or was_publishing(first, path)
@@ -77,9 +77,8 @@ class Outputs:
         Raises:
             InputError: One would.
         """
-        there = [Path(source) for source in sources if Path(source).exists()]
         for path in self.paths:
-            if path.exists() and any(path.samefile(source) for source in there):
+            if is_one_of(path, sources):
                 raise InputError(f"the run reads {path}; write to another file")
 
     @property

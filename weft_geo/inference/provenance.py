@@ -10,12 +10,10 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-import rasterio
-
 from weft_geo.errors import WeftGeoError
 from weft_geo.geo.raster import open_raster
 from weft_geo.geo.remote import is_remote
-from weft_geo.vector.source import PROVENANCE_TAG
+from weft_geo.vector.polygonize import read_origin
 
 GDAL_PREFIX = re.compile(r"(/vsi(zip|tar|gzip|7z|rar)/)+")
 """What GDAL puts before the name of a local archive."""
@@ -63,8 +61,7 @@ def read_provenance(output: Path) -> dict[str, Any]:
     suffix = output.suffix.lower()
     try:
         if suffix in (".tif", ".tiff"):
-            with rasterio.open(output) as dataset:
-                found = json.loads(dataset.tags().get(PROVENANCE_TAG, "{}"))
+            found = read_origin(output)
         elif suffix == ".parquet":
             import pyarrow.parquet
 

@@ -24,6 +24,7 @@ import shapely
 from affine import Affine
 
 from weft_geo.errors import CrsError, InputError
+from weft_geo.geo.whole_files import is_one_of
 from weft_geo.vector.equal_area import FlatLayer
 from weft_geo.vector.ground import Ground, as_pyproj
 from weft_geo.vector.layer_file import LayerFile
@@ -61,8 +62,7 @@ def open_errors(path: str | os.PathLike[str], overwrite: bool = False, inputs: I
         InputError: it cannot.
         OutputExistsError: it is there already.
     """
-    there = Path(path)
-    if there.exists() and any(name and Path(name).exists() and there.samefile(name) for name in inputs):
+    if is_one_of(Path(path), filter(None, inputs)):
         raise InputError(f"{path} is one of the files to compare; write the errors to another file")
     return LayerFile(path, overwrite)
 

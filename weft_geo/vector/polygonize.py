@@ -25,6 +25,7 @@ from weft_geo.errors import InputError, RasterError
 from weft_geo.geo.ground import crs_name, measure_pixel
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.raster import Raster, open_raster
+from weft_geo.geo.whole_files import is_one_of
 from weft_geo.vector.budget import choose_budget
 from weft_geo.vector.export import SCHEMA
 from weft_geo.vector.ground import Ground
@@ -128,7 +129,8 @@ def vectorize_raster(
     tell = progress or _silent
     with _open(path, crs, classes, max_memory) as (opened, source):
         info = opened.info
-        _refuse_to_replace(Path(out), opened.files)
+        if is_one_of(Path(out), opened.files):
+            raise InputError(f"the raster is read from {out}; write the objects to another file")
         if Ground(info.transform, info.required_crs).is_geodesic:
             measure_pixel(info.transform, info.required_crs, info.height, info.width)  # refuses what is no place
         provenance = {
@@ -191,11 +193,6 @@ def _open(
                     )
         with rasterio.Env(GDAL_CACHEMAX=budget.cache_bytes):
             yield opened, Source.from_raster(opened, classes, tags, descriptions, budget.lot_pixels)
-
-
-def _refuse_to_replace(out: Path, files: Sequence[str]) -> None:
-    if out.exists() and any(Path(file).exists() and out.samefile(file) for file in files):
-        raise InputError(f"the raster is read from {out}; write the objects to another file")
 
 
 def _collect(source: Source, ground: Ground, options: VectorOptions) -> geopandas.GeoDataFrame:
