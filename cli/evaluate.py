@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .object_scores import score_objects
-from .options import VECTOR_SUFFIXES, json_option, overwrite_option, progress_option
+from .options import (
+    VECTOR_SUFFIXES,
+    json_option,
+    least_area_option,
+    overwrite_option,
+    progress_option,
+    threshold_option,
+    tta_option,
+)
 from .progress import Console
 from .scene_scores import score_scenes
 
@@ -20,6 +28,11 @@ OBJECTS = "--objects A --truth B"
 SCENES = "MODEL --images A.tif --labels X.gpkg"
 MAPS = "--predictions DIR --truth DIR"
 BENCHMARK = "MODEL --dataset NAME --data-root DIR"
+GO_WITH = {
+    **dict.fromkeys(("aoi", "class_field", "errors"), (OBJECTS, SCENES)),
+    **dict.fromkeys(("threshold", "min_area_m2", "tta"), (SCENES,)),
+}
+"""The ways that an option is for, where that is not all."""
 
 
 @click.command(short_help="Score objects, probability maps or a checkpoint against the truth.")
@@ -48,9 +61,12 @@ BENCHMARK = "MODEL --dataset NAME --data-root DIR"
 @click.option(
     "--aoi",
     metavar="FILE|minx,miny,maxx,maxy",
-    help="Only objects there count; a box is in the CRS of the found objects, or in the one behind it: "
+    help="Only objects there count; a box is in the CRS of the found objects or the scene, or in the one behind it: "
     "85.5,27.6,85.6,27.7,EPSG:4326.",
 )
+@threshold_option
+@least_area_option
+@tta_option
 @click.option(
     "--errors",
     metavar="OUT.gpkg",
@@ -119,8 +135,8 @@ def _way(options: dict[str, Any], images: Sequence[str]) -> str:
     if sum(asked.values()) != 1:
         raise click.UsageError(f"give one of: {'; '.join(asked)}")
     way = next(way for way, chosen in asked.items() if chosen)
-    for name, ways in {"aoi": (OBJECTS,), "class_field": (OBJECTS, SCENES), "errors": (OBJECTS, SCENES)}.items():
-        if options[name] is not None and way not in ways:
+    for name, ways in GO_WITH.items():
+        if options[name] not in (None, "none") and way not in ways:
             raise click.UsageError(f"--{name.replace('_', '-')} goes with {' or '.join(ways)}")
     if way in (OBJECTS, MAPS) and options["truth"] is None:
         raise click.UsageError("--truth is missing: what to compare with")

@@ -54,19 +54,36 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outpu
 crs_option = click.option(
     "--crs", metavar="EPSG:N", default=None, help="CRS for a raster without one, or instead of its own."
 )
+tta_option = click.option(
+    "--tta",
+    type=click.Choice(["none", "flips", "d4"]),
+    default="none",
+    show_default=True,
+    help="Average over mirrored (4 runs of the model) or also turned (8) windows.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=None,
+    help="Probability from which a pixel is an object's.  [default: the model's if there is one, else 0.5]",
+)
+least_area_option = click.option(
+    "--min-area-m2",
+    type=click.FloatRange(min=0),
+    default=None,
+    metavar="M2",
+    help="Drop smaller objects.  [default: the model's if there is one, else 0]",
+)
 
 
 def vector_options(command: Command) -> Command:
     """Add how objects are made from probabilities: the same for `predict` and `vectorize`."""
     area = click.FloatRange(min=0)
     options = [
-        click.option(
-            "--threshold",
-            type=click.FloatRange(0, 1, min_open=True),
-            default=None,
-            help="Probability from which a pixel is an object's.  [default: the model's if there is one, else 0.5]",
-        ),
+        threshold_option,
         click.option(
             "--outline",
             type=click.Choice(["pixel", "subpixel"]),
@@ -74,13 +91,7 @@ def vector_options(command: Command) -> Command:
             show_default=True,
             help="Follow pixel edges exactly, or run between pixels where the probability crosses the threshold.",
         ),
-        click.option(
-            "--min-area-m2",
-            type=area,
-            default=None,
-            metavar="M2",
-            help="Drop smaller objects.  [default: the model's if there is one, else 0]",
-        ),
+        least_area_option,
         click.option("--min-hole-m2", type=area, default=0.0, metavar="M2", help="Fill smaller holes."),
         click.option(
             "--simplify",

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from .options import VECTOR_SUFFIXES, crs_option, overwrite_option, progress_option, vector_options
+from .options import VECTOR_SUFFIXES, crs_option, overwrite_option, progress_option, tta_option, vector_options
 from .progress import Console
 
 
@@ -67,13 +67,7 @@ def require_scenes(context: click.Context, parameter: click.Parameter, words: tu
 @crs_option
 @click.option("--mask", type=click.Path(path_type=Path), help="Also write the classes as a GeoTIFF.")
 @click.option("--probability", type=click.Path(path_type=Path), help="Also write the probabilities x 255 as a GeoTIFF.")
-@click.option(
-    "--tta",
-    type=click.Choice(["none", "flips", "d4"]),
-    default="none",
-    show_default=True,
-    help="Average over mirrored (4 runs of the model) or also turned (8) windows.",
-)
+@tta_option
 @click.option(
     "--max-memory",
     metavar="4GB",

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from weft_geo.inference import Predictor
     from weft_geo.metrics.pixels import PixelScores
 
+RUN_OPTIONS = ("aoi", "threshold", "min_area_m2", "tta")
+"""Of the engine, as `predict` has them."""
+
 LONGEST_SIDE_PX = 4096
 """Of the picture of its valid pixels that the outline of a scene is taken from."""
 
@@ -65,14 +68,17 @@ def score_scenes(console: Console, options: dict[str, Any], images: Sequence[str
     from weft_geo.vector.pairs import pair_objects
 
     labels, iou = options["labels"], options["iou"]
-    errors = options["errors"] and open_errors(options["errors"], options["overwrite"], [*images, *labels])
+    how = {name: options[name] for name in RUN_OPTIONS}
+    inputs = [*images, *labels, options["aoi"]]
+    errors = options["errors"] and open_errors(options["errors"], options["overwrite"], inputs)
     predictor = load_predictor(options["checkpoint"], options["device"])
     with open_raster(images[0]) as raster:
         crs = raster.info.required_crs
     truth = _read_truth(console, labels, options["class_field"], predictor.contract.classes, crs)
     with TemporaryDirectory(prefix="weft-geo-") as folder:
         outcomes = [
-            _run(console, image, predictor, truth, Path(folder) / str(number)) for number, image in enumerate(images)
+            _run(console, image, predictor, truth, Path(folder) / str(number), how)
+            for number, image in enumerate(images)
         ]
         found, ground = _together([some.found for some in outcomes]), _together([some.ground for some in outcomes])
         if not len(truth.objects.sindex.query(ground.geometry.union_all(), predicate="intersects")):
@@ -87,7 +93,7 @@ def score_scenes(console: Console, options: dict[str, Any], images: Sequence[str
     if truth.by:
         warn_of_strangers(console, scores)
     settings = {"model": options["checkpoint"], "images": list(images), "labels": list(labels), "iou_threshold": iou}
-    settings |= {"class_field": options["class_field"] or truth.by}
+    settings |= {"class_field": options["class_field"] or truth.by, **how}
     if errors:
         count = write_errors(errors, found, truth.objects, pairs, truth.by, provenance(settings))
         console.note(f"{count} objects, found and true → {options['errors']}")
@@ -138,8 +144,10 @@ def _read_truth(
     return _Truth(objects, known, CLASS if any(by) else None)
 
 
-def _run(console: Console, image: str, predictor: Predictor, truth: _Truth, place: Path) -> _Outcome:
-    """One scene by the engine, into temporary files."""
+def _run(
+    console: Console, image: str, predictor: Predictor, truth: _Truth, place: Path, how: dict[str, Any]
+) -> _Outcome:
+    """One scene by the engine, into temporary files; `how` holds the options of `predict_scene`."""
     import geopandas
     import numpy as np
     import rasterio
@@ -151,7 +159,7 @@ def _run(console: Console, image: str, predictor: Predictor, truth: _Truth, plac
     from weft_geo.metrics.pixels import count_pixels
 
     objects, mask = place.with_suffix(".gpkg"), place.with_suffix(".tif")
-    predict_scene(image, predictor, objects, mask, progress=console.progress)
+    predict_scene(image, predictor, objects, mask, progress=console.progress, **how)
     with rasterio.open(mask) as raster:
         here = truth.objects.to_crs(raster.crs.to_wkt())
         smaller = max(raster.height, raster.width, LONGEST_SIDE_PX) / LONGEST_SIDE_PX

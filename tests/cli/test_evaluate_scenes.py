@@ -117,6 +117,28 @@ def test_several_classes(run, several, scene):
     assert "object F1  0.667   at IoU ≥ 0.5, of one class" in text
 
 
+def test_options_of_the_engine(run, model, scene, tmp_path):
+    scene()
+    write_labels("true.gpkg", (10, 30, 20, 40), (50, 30, 60, 40))
+    words = [model, "--images", "scene.tif", "--labels", "true.gpkg", "--json"]
+    west = json.loads(run("evaluate", *words, "--aoi", "500000,4999960,500022.5,5000000").stdout)
+    assert west["pixels"]["count"] == 80 * 45
+    assert west["pixels"]["classes"]["bright"]["true"] == 100
+    assert (west["objects"]["true_positives"], west["objects"]["false_negatives"]) == (1, 0)
+    assert west["aoi"] == "500000,4999960,500022.5,5000000"
+    write_labels("west.gpkg", (0, 0, 45, 80), crs="EPSG:4326")
+    same = json.loads(run("evaluate", *words, "--aoi", "west.gpkg").stdout)
+    assert same["objects"]["true_positives"] == west["objects"]["true_positives"]
+    assert (
+        "west.gpkg is one of" in run("evaluate", *words, "--aoi", "west.gpkg", "--errors", "west.gpkg", code=2).stderr
+    )
+    none = json.loads(run("evaluate", *words, "--min-area-m2", "30", "--tta", "flips").stdout)
+    assert none["objects"]["true_positives"] == 0
+    assert (none["min_area_m2"], none["threshold"], none["tta"]) == (30, None, "flips")
+    dim = json.loads(run("evaluate", *words, "--threshold", "1").stdout)
+    assert dim["pixels"]["classes"]["bright"]["found"] == 0
+
+
 def test_what_is_missing_or_wrong_is_said(run, model, scene):
     scene()
     write_labels("far.gpkg", (9000, 30, 9020, 40))
@@ -128,7 +150,10 @@ def test_what_is_missing_or_wrong_is_said(run, model, scene):
         ([model, "--images", "gone.tif", "--labels", "far.gpkg"], "gone.tif"),
         ([model, "--images", "scene.tif", "--labels", "far.gpkg"], "no polygon of far.gpkg lies on scene.tif"),
         ([model, "--images", "scene.tif", "--labels", "far.gpkg", "--class-field", "x"], "no attribute 'x'"),
-        ([model, "--images", "scene.tif", "--labels", "far.gpkg", "--aoi", "0,0,1,1"], "--aoi goes with --objects"),
+        ([model, "--images", "scene.tif", "--labels", "far.gpkg", "--aoi", "0,0,1,1"], "does not overlap"),
+        ([model, "--dataset", "ecssd", "--data-root", ".", "--tta", "d4"], "--tta goes with MODEL --images"),
+        (["--objects", "far.gpkg", "--truth", "far.gpkg", "--threshold", "0.4"], "--threshold goes with MODEL"),
+        (["--objects", "far.gpkg", "--truth", "far.gpkg", "--min-area-m2", "4"], "--min-area-m2 goes with MODEL"),
         (
             [model, "--images", "scene.tif", "--labels", "far.gpkg", "--errors", "far.gpkg", "--overwrite"],
             "far.gpkg is",
