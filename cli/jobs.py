@@ -83,8 +83,17 @@ def as_one_scene(tiles: Sequence[str], output: Path, dry_run: bool = False) -> I
             mosaic.unlink(missing_ok=True)
 
 
-def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probability: Path | None) -> Jobs:
+def plan_jobs(
+    scenes: Sequence[str], output: Path, mask: Path | None, probability: Path | None, suffix: str | None = None
+) -> Jobs:
     """Decide which files the scenes become.
+
+    Args:
+        scenes: Rasters.
+        output: A file, or a folder.
+        mask: A file or folder like `output`; None for no masks.
+        probability: Likewise.
+        suffix: Of the objects in a folder; None takes that of GeoPackage.
 
     Raises:
         InputError: The output does not suit the number of scenes, or two scenes would become the same file.
@@ -92,6 +101,8 @@ def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probabilit
     if output.suffix.lower() in VECTOR_SUFFIXES and not output.is_dir():
         if len(scenes) > 1:
             raise InputError(f"{len(scenes)} scenes cannot go into the one file {output}; give a folder with -o")
+        if suffix is not None:
+            raise InputError(f"the suffix of {output} says its format; --format is for a folder")
         return Jobs([SceneTask(scenes[0], output, mask, probability)])
     if str(output) == "-" or output.name.lower() in VECTOR_SUFFIXES:
         raise InputError(f"{output} is no name of an output; give a file such as objects.gpkg, or a folder")
@@ -102,7 +113,7 @@ def plan_jobs(scenes: Sequence[str], output: Path, mask: Path | None, probabilit
     jobs = [
         SceneTask(
             scene,
-            output / f"{name}.gpkg",
+            output / f"{name}{suffix or VECTOR_SUFFIXES[0]}",
             mask and mask / f"{name}_mask.tif",
             probability and probability / f"{name}_probability.tif",
         )

@@ -65,6 +65,13 @@ def require_scenes(context: click.Context, parameter: click.Parameter, words: tu
     help="Leave out the rest; a box is in the scene's CRS, or in the one behind it: 85.5,27.6,85.6,27.7,EPSG:4326.",
 )
 @crs_option
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice([suffix[1:] for suffix in VECTOR_SUFFIXES]),
+    callback=lambda context, parameter, value: value and f".{value}",
+    help="Of the objects where -o is a folder; a file's suffix says it.  [default: gpkg]",
+)
 @click.option("--mask", type=click.Path(path_type=Path), help="Also write the classes as a GeoTIFF.")
 @click.option("--probability", type=click.Path(path_type=Path), help="Also write the probabilities x 255 as a GeoTIFF.")
 @tta_option
@@ -103,6 +110,7 @@ def predict(
     model: str,
     device: str,
     precision: str,
+    suffix: str | None,
     mask: Path | None,
     probability: Path | None,
     engine: str,
@@ -136,7 +144,7 @@ def predict(
     scenes = find_scenes(words, listed)
     load = partial(load_predictor, model, device, precision)
     with as_one_scene(scenes, output, dry_run) if mosaic else nullcontext(scenes) as several:
-        jobs = plan_jobs(several, output, mask, probability)
+        jobs = plan_jobs(several, output, mask, probability, suffix)
         if dry_run:
             _print_plans(console, several, load(), mask is not None, probability is not None, options)
             return

@@ -141,6 +141,15 @@ def test_several_scenes_go_to_a_folder_with_a_ledger(run, scene, model, tmp_path
     assert (tmp_path / "out" / "b.gpkg").exists()
 
 
+def test_a_folder_of_another_format(run, scene, model, tmp_path):
+    words = [scene(squares=2, name="a.tif"), scene(squares=3, name="b.tif"), "-o", "out"]
+    predict(run, *words, model=model)
+    predict(run, *words, "--format", "parquet", model=model)
+    assert len(geopandas.read_parquet(tmp_path / "out" / "b.parquet")) == 3
+    for also in ([], ["--format", "parquet"], ["--format", "gpkg"]):
+        assert "2 of 2 scenes were done already" in predict(run, *words, *also, model=model).stderr
+
+
 def test_a_scene_that_fails_does_not_stop_the_others(run, scene, model, tmp_path):
     (tmp_path / "broken.tif").write_bytes(b"II*\0 this is no raster")
     result = predict(run, "broken.tif", scene(name="good.tif"), "missing.tif", "-o", "out", model=model, code=3)
@@ -160,6 +169,7 @@ def test_all_scenes_failing_is_a_failure(run, model):
     [
         (["a.tif", "b.tif", "-o", "o.gpkg"], "give a folder"),
         (["a.tif", "-o", "o.kml"], "no known vector format"),
+        (["a.tif", "-o", "o.gpkg", "--format", "fgb"], "the suffix of o.gpkg says its format"),
         (["a.tif", "-o", "-"], "- is no name of an output"),
         (["a.tif", "-o", ".gpkg"], ".gpkg is no name of an output"),
         (["x/a.tif", "x/a.jp2", "-o", "out"], "x/a.tif and x/a.jp2 would both become a; run them apart"),
