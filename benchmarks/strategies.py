@@ -33,7 +33,8 @@ def measure(variant: str, model_name: str, size: int, batch: int, device: str, p
     from weft_geo.models import build_model
     from weft_geo.trainers.losses import MaskLoss
     from weft_geo.trainers.meter import peak_resident_bytes
-    from weft_geo.trainers.optimizer import OptimizerConfig, build_optimizer
+    from weft_geo.trainers.optimizer import build_optimizer
+    from weft_geo.trainers.settings import OptimizerConfig
 
     torch.manual_seed(0)
     strategy, _, checkpointing = variant.partition("+")

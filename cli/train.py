@@ -11,7 +11,7 @@ from .options import overwrite_option, progress_option
 from .progress import Console
 
 if TYPE_CHECKING:
-    from weft_geo.trainers.config import TrainConfig
+    from weft_geo.trainers.config import DataConfig, TrainConfig
     from weft_geo.trainers.train import TrainReport
 
 STRATEGIES = ("weft", "full", "frozen", "lora", "vpt", "adapter")
@@ -119,6 +119,7 @@ def train(
         return
     if output is None:
         raise InputError("the run needs a folder; give -o runs/NAME")
+    require_data(config.data)
     if find_lr:
         from weft_geo.trainers.learning_rate import suggest_rate
 
@@ -167,6 +168,22 @@ def configure(
     if model:
         values.setdefault("model", {})["name"] = model
     return build_config(values, regime)
+
+
+def require_data(data: DataConfig) -> None:
+    """Refuse rasters, layers and benchmarks that are not there before torch and torchgeo load, which takes a while."""
+    from weft_geo.datasets.catalogue import find_benchmark
+    from weft_geo.datasets.layouts import find_pairs
+    from weft_geo.datasets.scenes import require_layer
+    from weft_geo.geo.raster import open_raster
+
+    if data.dataset and data.data_root:
+        find_pairs(find_benchmark(data.dataset), data.data_root, "train")
+    for path in (*data.images, *data.val_images):
+        with open_raster(path):
+            pass
+    for path in data.labels:
+        require_layer(path)
 
 
 def tell(report: TrainReport) -> str:

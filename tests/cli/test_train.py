@@ -128,3 +128,26 @@ def test_explain_refuses_what_has_no_experts(run: Run, own: Path, tmp_path: Path
     (tmp_path / "run").mkdir()
     assert "holds no model.safetensors" in run(*words, "run", code=2).stderr
     assert "is not a file" in run(*words, "none.safetensors", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "there must be either a benchmark or images"),
+        (("--images", "gone.tif"), "give --labels"),
+        (("--images", "gone.tif", "--labels", "gone.gpkg", "-o", "run"), "gone.tif does not exist"),
+        (("--images", "{own}/scene.tif", "--labels", "gone.gpkg", "-o", "run"), "gone.gpkg does not exist"),
+        (("--dataset", "eorssd", "--data-root", "gone", "-o", "run"), "gone is not a folder"),
+        (("--dataset", "eors", "--data-root", "gone", "-o", "run"), "unknown data set 'eors'"),
+    ],
+)
+def test_what_is_missing_is_told_before_torch_loads(
+    own: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    code = "import sys; from weft_geo_cli.main import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+    command = [sys.executable, "-c", code, "train", *(word.format(own=own) for word in words)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -14,9 +14,7 @@ safetensors_torch = pytest.importorskip("safetensors.torch", reason="needs the t
 
 from weft_geo.models.mask_decoder import MaskDecoderOutput, MaskPrediction  # noqa: E402
 from weft_geo.trainers.losses import (  # noqa: E402
-    LOSSES,
     MATCHING,
-    LossConfig,
     MaskLoss,
     MatchedPoints,
     Targets,
@@ -24,6 +22,7 @@ from weft_geo.trainers.losses import (  # noqa: E402
 )
 from weft_geo.trainers.matcher import assign, cost_at_points, matching_cost  # noqa: E402
 from weft_geo.trainers.point_sampling import sample_points, uncertain_points  # noqa: E402
+from weft_geo.trainers.settings import LOSSES, LossConfig  # noqa: E402
 
 POINTS = 112
 

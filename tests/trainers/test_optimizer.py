@@ -7,7 +7,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from weft_geo.models import build_model  # noqa: E402
-from weft_geo.trainers.optimizer import OptimizerConfig, parameter_groups, rate_factor  # noqa: E402
+from weft_geo.trainers.optimizer import parameter_groups, rate_factor  # noqa: E402
+from weft_geo.trainers.settings import OptimizerConfig  # noqa: E402
 
 
 def test_the_research_groups_of_weft_large() -> None:

@@ -15,9 +15,8 @@ from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
 from weft_geo.models import Weft, build_model  # noqa: E402
 from weft_geo.trainers.callbacks import RunningAverage  # noqa: E402
-from weft_geo.trainers.losses import LossConfig  # noqa: E402
 from weft_geo.trainers.metrics import PixelScores  # noqa: E402
-from weft_geo.trainers.optimizer import OptimizerConfig  # noqa: E402
+from weft_geo.trainers.settings import LossConfig, OptimizerConfig  # noqa: E402
 from weft_geo.trainers.task import SegmentationTask  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -91,8 +91,7 @@ def read_polygons(path: str | Path, crs: CRS) -> gpd.GeoDataFrame:
     Raises:
         VectorError: the layer cannot be read or has no CRS.
     """
-    if not Path(path).exists() and "://" not in str(path) and not str(path).startswith("/vsi"):
-        raise VectorError(f"{path} does not exist; give the layer that holds the polygons")
+    require_layer(path)
     try:
         parquet = Path(path).suffix.lower() in (".parquet", ".geoparquet")
         with warnings.catch_warnings():
@@ -107,6 +106,16 @@ def read_polygons(path: str | Path, crs: CRS) -> gpd.GeoDataFrame:
         raise VectorError(f"{path} has no CRS, so its polygons cannot be laid over the raster; assign one first")
     layer = layer.to_crs(crs)
     return layer[layer.geom_type.isin(("Polygon", "MultiPolygon")) & ~layer.is_empty]
+
+
+def require_layer(path: str | Path) -> None:
+    """Refuse a local layer that is not there.
+
+    Raises:
+        VectorError: it is not.
+    """
+    if not Path(path).exists() and "://" not in str(path) and not str(path).startswith("/vsi"):
+        raise VectorError(f"{path} does not exist; give the layer that holds the polygons")
 
 
 def burn_shapes(

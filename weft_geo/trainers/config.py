@@ -14,9 +14,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from weft_geo.errors import InputError, UnknownNameError
 from weft_geo.models.config import Strategy
-from weft_geo.trainers.losses import LossConfig
-from weft_geo.trainers.optimizer import OptimizerConfig
 from weft_geo.trainers.ranges import check_ranges
+from weft_geo.trainers.settings import LossConfig, OptimizerConfig
 
 ABLATIONS = ("twe", "esto", "see")
 

@@ -14,42 +14,10 @@ from weft_geo.models.precision import full_precision
 from weft_geo.models.segmenter import semantic_scores
 from weft_geo.trainers.matcher import assign, cost_at_points
 from weft_geo.trainers.point_sampling import sample_points, uncertain_points
+from weft_geo.trainers.settings import LossConfig
 
 IGNORE = 255
 
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights and points of the loss.
-
-    Attributes:
-        class_weight: weight of the cross-entropy over classes.
-        mask_weight: weight of the binary cross-entropy on masks.
-        dice_weight: weight of the dice loss on masks.
-        semantic_weight: weight of BCE + dice on the object probability itself, which is what inference thresholds.
-            Not in the paper (0): it brings a small model that starts from random values to a useful map sooner.
-        no_object_weight: weight of "no object" among the classes.
-        num_points: points per mask.
-        oversample: candidates per point.
-        importance: share of the points that are chosen for their uncertainty.
-    """
-
-    class_weight: float = 2.0
-    mask_weight: float = 5.0
-    dice_weight: float = 2.0
-    semantic_weight: float = 0.0
-    no_object_weight: float = 0.1
-    num_points: int = 12_544
-    oversample: float = 3.0
-    importance: float = 0.75
-
-
-LOSSES: dict[str, LossConfig] = {
-    # The paper's text: 5·BCE + 2·Dice. It names no weight for the classes; theirs is the research configuration's.
-    "paper": LossConfig(),
-    # The research configuration, from which the published numbers come.
-    "research": LossConfig(dice_weight=5.0),
-}
 
 MATCHING = {"class_weight": 2.0, "mask_weight": 5.0, "dice_weight": 5.0}
 

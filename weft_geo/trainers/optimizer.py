@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
+
+from weft_geo.trainers.settings import OptimizerConfig
 
 # Parts of the decoder whose names the research code's layer-wise decay does not know, and so takes for the earliest
 # layer.
 _SLOW_HEADS = ("query_features", "query_positions", "level_embed", "class_head", "mask_head")
 TRUNK_LAYERS = 24
 LAYER_DECAY = 0.9
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """The regime of the paper.
-
-    Attributes:
-        lr: learning rate at the end of the warm-up.
-        betas: of AdamW.
-        weight_decay: on matrices and larger; never on vectors and biases.
-        warmup_steps: linear from 1e-6 times the rate.
-        max_steps: where the rate reaches 0.
-        power: of the polynomial decay.
-        decoder_heads: "equal" trains the decoder's tables and heads at the full rate. "research" at 0.9²⁵ ≈ 0.072 of
-            it, which the research code does as a side effect of its layer-wise decay.
-    """
-
-    lr: float = 5e-5
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.05
-    warmup_steps: int = 1_500
-    max_steps: int = 80_000
-    power: float = 1.0
-    decoder_heads: Literal["equal", "research"] = "equal"
 
 
 def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from weft_geo.errors import CheckpointError
 from weft_geo.models.checkpoint import is_of_trunk, trunk_sha256
 from weft_geo.models.segmenter import Segmenter
-from weft_geo.trainers.losses import LossConfig, MaskLoss
+from weft_geo.trainers.losses import MaskLoss
 from weft_geo.trainers.metrics import PixelScores
-from weft_geo.trainers.optimizer import OptimizerConfig, build_optimizer
+from weft_geo.trainers.optimizer import build_optimizer
+from weft_geo.trainers.settings import LossConfig, OptimizerConfig
 
 
 class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is not type-checked here

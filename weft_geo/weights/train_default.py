@@ -34,8 +34,7 @@ from weft_geo.geo.normalize import scene_range
 from weft_geo.models import Weft, build_model, save_checkpoint
 from weft_geo.models.checkpoint import load_weights
 from weft_geo.models.export import export_onnx
-from weft_geo.trainers.losses import LossConfig
-from weft_geo.trainers.optimizer import OptimizerConfig
+from weft_geo.trainers.settings import LossConfig, OptimizerConfig
 from weft_geo.trainers.task import SegmentationTask
 
 
