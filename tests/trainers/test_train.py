@@ -231,6 +231,10 @@ def test_early_stopping(values: Values, tmp_path: Path) -> None:
         optimizer={"max_steps": 8, "lr": 1e-9, "warmup_steps": 0}, run={"val_every": 1, "patience": 2, "save_every": 9}
     )
     assert train(build_config(asked), tmp_path / "run").steps == 3
+    ended = curve(tmp_path / "run")
+    (tmp_path / "run" / "report.json").unlink()  # as if it had been killed before it wrote its model
+    assert train(build_config(asked), tmp_path / "run").steps == 3
+    assert curve(tmp_path / "run") == ended
 
 
 def test_folders_that_hold_something_else(values: Values, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, EMAWeightAveraging
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
@@ -180,6 +180,23 @@ class KeepLast(Checkpoint):  # type: ignore[misc]
     def _stop(self, trainer: Any) -> None:
         kept = f"{self.path} holds step {self._saved}" if self.path.exists() else "no step was saved yet"
         raise InterruptedRunError(f"interrupted at step {trainer.global_step}; {kept}, run the same command to go on")
+
+
+class Patience(EarlyStopping):  # type: ignore[misc]
+    """Ends a run that gets no better.
+
+    A run that had come to this end, and was killed before its model was written, does not take another step.
+
+    Args:
+        validations: without a better one, until it ends.
+    """
+
+    def __init__(self, validations: int) -> None:
+        super().__init__("val/miou", mode="max", patience=validations)
+
+    def on_train_start(self, trainer: Any, task: Any) -> None:
+        """A checkpoint says how many validations were no better, and not that the run was over."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class Curves(L.Callback):  # type: ignore[misc]

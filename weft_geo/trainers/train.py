@@ -14,7 +14,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from weft_geo.datasets.datamodules import is_first_process
@@ -29,6 +29,7 @@ from weft_geo.trainers.callbacks import (
     Follow,
     Interruption,
     KeepLast,
+    Patience,
     Pictures,
     Progress,
     RunningAverage,
@@ -159,7 +160,7 @@ def _train(
                 meter,
                 Curves(folder, config.run.log_every),
                 best,
-                *([EarlyStopping("val/miou", mode="max", patience=config.run.patience)] if config.run.patience else []),
+                *([Patience(config.run.patience)] if config.run.patience else []),
                 *([Pictures(folder / "pictures", config.run.pictures)] if config.run.pictures else []),
                 Follow(hear),
                 # The last one, for what it saves has been logged and the best step is known.
