@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,6 +54,25 @@ def test_torch_and_onnx_agree_at_any_size(exported: tuple[Path, Path], shape: tu
     by_torch, by_onnx = (load_predictor(str(path), device="cpu")(images) for path in exported)
     assert by_onnx.shape == (batch, 2, height, width)
     np.testing.assert_allclose(by_onnx, by_torch, atol=1e-3)
+
+
+KILLED = """
+import os, signal, sys
+from weft_geo.models import export
+export._fold_constants = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+export.export_onnx(*sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_what_a_killed_export_leaves_is_gone_with_the_next(exported: tuple[Path, Path], tmp_path: Path) -> None:
+    output = tmp_path / "small.onnx"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(exported[0]), str(output)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left != output
+    export_onnx(exported[0], output)
+    assert list(tmp_path.iterdir()) == [output]
 
 
 # A model of each family of timm (MAE's are like AugReg's), cut to four layers: what is its own lies in the

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from weft_geo.errors import MissingExtraError, RunError
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY
-from weft_geo.geo.whole_files import move_into_place
+from weft_geo.geo.whole_files import written_whole
 from weft_geo.models.checkpoint import load_checkpoint
 from weft_geo.models.segmenter import Segmenter
 
@@ -83,10 +84,7 @@ def export_onnx(
     graph = ObjectProbabilities(weft).eval()
     example = torch.zeros(2, contract.bands, window, window)
     free = {0: "batch"} | ({2: "height", 3: "width"} if weft.trunk.any_size_when_traced else {})
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    exporter: Any = torch.onnx  # whose list of names leaves out the two that register an operator
-    exporter.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, OPSET)
-    try:
+    with written_whole(target) as beside, _known_repeat_interleave():
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the tracer warns of every size that it fixes; they are fixed on purpose
             torch.onnx.export(
@@ -117,11 +115,18 @@ def export_onnx(
             raise RunError(
                 f"ONNX Runtime differs from torch by {difference:.2g}, more than {TOLERANCE:g}; nothing was written"
             )
-        move_into_place(beside, target)
+    return ExportReport(target, target.stat().st_size, difference)
+
+
+@contextmanager
+def _known_repeat_interleave() -> Iterator[None]:
+    """Lets the exporter take our form of an operator while the block runs."""
+    exporter: Any = torch.onnx  # whose list of names leaves out the two that register an operator
+    exporter.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, OPSET)
+    try:
+        yield
     finally:
         exporter.unregister_custom_op_symbolic("aten::repeat_interleave", OPSET)
-        beside.unlink(missing_ok=True)
-    return ExportReport(target, target.stat().st_size, difference)
 
 
 def _repeat_interleave(g: Any, x: Any, repeats: Any, dim: Any, output_size: Any = None) -> Any:
