@@ -14,7 +14,7 @@ from weft_geo.datasets.synthetic import CLASSES, draw_scene, write_scene
 from weft_geo.datasets.synthetic.layout import SETTLEMENTS
 from weft_geo.datasets.synthetic.noise import fractal_noise
 from weft_geo.datasets.synthetic.palette import COUNTRIES
-from weft_geo.errors import CrsError, OutputExistsError
+from weft_geo.errors import CrsError, OutputExistsError, RunError
 
 # Layouts with and without water, at the range of resolutions that the truth must survive.
 SCENES = [
@@ -144,6 +144,21 @@ def test_files_are_not_overwritten_unasked(tmp_path):
     with pytest.raises(OutputExistsError, match="--overwrite"):
         write_scene(scene, tmp_path)
     assert write_scene(scene, tmp_path, overwrite=True).scene.exists()
+
+
+@pytest.mark.parametrize("most_bytes", [4096, 60_000])  # it ends in the image, and in the truth
+def test_on_a_full_disk_what_was_there_stays(tmp_path, most_bytes):
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    write_scene(draw_scene(128, 128, 2), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, limits[1]))
+    try:
+        with pytest.raises(RunError, match="could not be written"):
+            write_scene(draw_scene(128, 128, 3), tmp_path, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("crs", ["EPSG:999999", "no crs at all"])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas
 import rasterio
 from affine import Affine
+from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 from pyproj.exceptions import CRSError
+from rasterio.errors import RasterioError
 from shapely.affinity import affine_transform
 
 from weft_geo.datasets.synthetic.scene import SyntheticScene
-from weft_geo.errors import CrsError, OutputExistsError
+from weft_geo.errors import CrsError, OutputExistsError, RunError
+from weft_geo.geo.whole_files import move_into_place
 
 # Where the scene's middle lies: longitude and latitude in degrees, in UTM zone 45 N.
 MIDDLE = (85.52, 27.63)
@@ -70,6 +74,8 @@ def write_scene(
 ) -> SampleFiles:
     """Write scene.tif, truth.gpkg and truth.geojson into a directory, which is made where it is missing.
 
+    They come into their places when all three are whole.
+
     Args:
         scene: What to write.
         directory: Where to.
@@ -82,6 +88,7 @@ def write_scene(
     Raises:
         CrsError: The CRS is unknown or cannot hold the scene.
         OutputExistsError: One of the files is there and `overwrite` is False.
+        RunError: The disk does not take them; what was there stays.
     """
     try:
         system = CRS.from_user_input(crs)
@@ -95,18 +102,33 @@ def write_scene(
         if path.exists() and not overwrite:
             raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or write elsewhere")
     directory.mkdir(parents=True, exist_ok=True)
-    for path in (files.scene, files.truth, files.truth_geojson):
-        path.unlink(missing_ok=True)
+    # Of a fixed name, so that what a killed run leaves is taken over by the next one.
+    making = directory / ".sample.part"
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir()
+    try:
+        _write_image(scene, making / files.scene.name, system, transform)
+        _write_truth(scene, making / files.truth.name, making / files.truth_geojson.name, system, transform)
+        for path in (files.truth, files.truth_geojson, files.scene):
+            move_into_place(making / path.name, path)
+    except (RasterioError, DataSourceError, DataLayerError) as error:
+        raise RunError(f"the sample in {directory} could not be written: {error}; is the disk full?") from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return files
+
+
+def _write_image(scene: SyntheticScene, path: Path, crs: CRS, transform: Affine) -> None:
     height, width = scene.image.shape[1:]
     with rasterio.open(
-        files.scene,
+        path,
         "w",
         driver="GTiff",
         height=height,
         width=width,
         count=3,
         dtype="uint8",
-        crs=system.to_wkt(),
+        crs=crs.to_wkt(),
         transform=transform,
         tiled=True,
         blockxsize=256,
@@ -117,12 +139,14 @@ def write_scene(
     ) as target:
         target.write(scene.image)
         target.update_tags(SOFTWARE="weft-geo", SEED=str(scene.seed), GSD_M=str(scene.gsd_m))
+
+
+def _write_truth(scene: SyntheticScene, layer: Path, geojson: Path, crs: CRS, transform: Affine) -> None:
     matrix = [transform.a, transform.b, transform.d, transform.e, transform.c, transform.f]
     truth = geopandas.GeoDataFrame(
         {"id": range(1, len(scene.polygons) + 1), "class": scene.classes},
         geometry=[affine_transform(polygon, matrix) for polygon in scene.polygons],
-        crs=system,
+        crs=crs,
     )
-    truth.to_file(files.truth, driver="GPKG", layer="objects", engine="pyogrio", VERSION="1.3")  # as GDAL 3.6 reads it
-    truth.to_file(files.truth_geojson, driver="GeoJSON", engine="pyogrio", RFC7946="YES")
-    return files
+    truth.to_file(layer, driver="GPKG", layer="objects", engine="pyogrio", VERSION="1.3")  # as GDAL 3.6 reads it
+    truth.to_file(geojson, driver="GeoJSON", engine="pyogrio", RFC7946="YES")
