@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("lightning.pytorch", reason="needs the train extra")
 
-from weft_geo.errors import InputError, InterruptedRunError, UnknownNameError  # noqa: E402
+from weft_geo.errors import InputError, InterruptedRunError, OutputBusyError, UnknownNameError  # noqa: E402
 from weft_geo.trainers.comparison import compare, variants  # noqa: E402
 from weft_geo.trainers.config import ModelConfig, TrainConfig, build_config  # noqa: E402
 from weft_geo.trainers.learning_rate import suggest_rate  # noqa: E402
@@ -55,6 +55,26 @@ def test_a_table_that_is_refused_is_left_as_it_is(values: Callable[..., dict[str
     with pytest.raises(InputError, match=r"begun with other values of optimizer\.max_steps"):
         compare(build_config(values(optimizer={"max_steps": 2}, run={"val_every": 1})), "experts", tmp_path)
     assert [(tmp_path / name).read_text() for name in ("table.md", "table.json")] == before
+
+
+def test_two_tables_in_one_folder_refuse_each_other(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    config = build_config(values(optimizer={"max_steps": 1}, run={"val_every": 1}))
+    for name, model in variants("experts", config.model).items():
+        folder = tmp_path / name.replace(" ", "_")
+        folder.mkdir()
+        (folder / "config.yaml").write_text(replace(config, model=model).to_yaml())
+        (folder / "report.json").write_text(json.dumps(asdict(DONE)))
+    refused = []
+
+    def begin_another(event: str, *_: Any) -> None:
+        if event == "start":
+            for overwrite in (False, True):
+                with pytest.raises(OutputBusyError, match="another run is at work in"):
+                    compare(config, "experts", tmp_path, overwrite=overwrite)
+                refused.append(overwrite)
+
+    assert len(compare(config, "experts", tmp_path, progress=begin_another).rows) == 5
+    assert refused == [False, True]
 
 
 def test_a_table_goes_on_where_it_stopped(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:

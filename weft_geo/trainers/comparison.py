@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import UnknownNameError
+from weft_geo.geo.lock import FolderLock
 from weft_geo.geo.whole_files import written_whole
 from weft_geo.trainers.callbacks import Progress
 from weft_geo.trainers.config import ABLATIONS, ModelConfig, TrainConfig
@@ -108,15 +109,22 @@ def compare(
 
     Raises:
         InputError: as for `train`.
+        OutputBusyError: another table, or another run, is at work in the folder.
         InterruptedRunError: stopped on request.
     """
-    folder, hear = Path(output), progress or (lambda *_: None)
-    wanted = variants(table, config.model)
+    with FolderLock(Path(output)) as lock:
+        return _compare(config, table, lock, progress or (lambda *_: None), overwrite)
+
+
+def _compare(config: TrainConfig, table: str, lock: FolderLock, hear: Progress, overwrite: bool) -> Table:
+    folder, wanted = lock.folder, variants(table, config.model)
+    lock.take()
     if overwrite:
         require_removable(folder)
         start_model(config, open_data(config, progress=hear))  # what would stop the first row stops here
         remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    lock.take()
     hear("start", table, 0, len(wanted), "")
     runs = {name: (replace(config, model=model), folder / _folder_name(name)) for name, model in wanted.items()}
     done = {name: _finished(*run) for name, run in runs.items()}  # a table of other values is refused as it is
