@@ -49,6 +49,7 @@ def explain(
     from weft_geo.geo.cog import check_output
     from weft_geo.geo.normalize import measure_normalizer, select_bands
     from weft_geo.geo.raster import open_raster
+    from weft_geo.geo.whole_files import written_whole
 
     from .picture import read_picture
 
@@ -70,9 +71,11 @@ def explain(
         values, valid = raster.sample(bands, max_side)
         picture = read_picture(raster, max_side)
     found = look(loaded, normalizer(values, valid)[None])
-    draw_explanation(found, picture.transpose(1, 2, 0)).savefig(output, dpi=110)
+    with written_whole(output) as beside:
+        draw_explanation(found, picture.transpose(1, 2, 0)).savefig(beside, format="png", dpi=110)
     text = json.dumps({"image": image, "model": str(checkpoint), "scales": found.experts()}, indent=2)
-    output.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    with written_whole(output.with_suffix(".json")) as beside:
+        beside.write_text(text + "\n", encoding="utf-8")
     for scale in found.experts():
         chosen = sorted((e for e in scale["experts"] if e["weight"] > 0), key=lambda e: -e["weight"])
         experts = ", ".join(f"{e['kernel_size']}×{e['kernel_size']} ({e['weight']:.2f})" for e in chosen)
@@ -81,5 +84,6 @@ def explain(
     if run is not None:
         from weft_geo.trainers.curves import draw_curves
 
-        draw_curves(run).savefig(curves, dpi=110)
+        with written_whole(curves) as beside:
+            draw_curves(run).savefig(beside, format="png", dpi=110)
         console.note(f"the curves of {run} → {curves}")

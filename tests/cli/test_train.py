@@ -117,6 +117,18 @@ def test_wrong_use_gets_one_line(run: Run, own: Path, tmp_path: Path) -> None:
     assert (tmp_path / "thesis" / "thesis.tex").exists()
 
 
+def test_explain_on_a_full_disk_keeps_the_picture_that_was_there(run: Run, own: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    (tmp_path / "inside.png").write_bytes(b"what was there")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        run("explain", own / "scene.tif", "-o", "inside.png", "--overwrite", code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"inside.png": b"what was there"}
+
+
 def test_explain_refuses_what_has_no_experts(run: Run, own: Path, tmp_path: Path) -> None:
     small = {
         "embed_dim": 32, "depth": 4, "num_heads": 2, "stage_ends": (1, 2, 3, 4), "decoder_dim": 32, "num_queries": 6,
