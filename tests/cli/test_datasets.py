@@ -88,6 +88,12 @@ def test_a_checkpoint_on_a_benchmark(run, tmp_path: Path) -> None:
     assert len(list((tmp_path / "maps").glob("*.png"))) == 2
     run("evaluate", checkpoint, "--dataset", "ecssd", code=2)
 
+    masks = next((tmp_path / "ECSSD").glob("*mask*"))
+    before = {path.name: path.read_bytes() for path in masks.iterdir()}
+    refused = run("evaluate", checkpoint, *options[:-2], masks, "--workers", 1, code=2)
+    assert "is a file of the benchmark; give another folder for the maps" in refused.stderr
+    assert {path.name: path.read_bytes() for path in masks.iterdir()} == before
+
 
 def test_research_passes_equal_a_direct_computation(run, tmp_path: Path, monkeypatch) -> None:
     """Six passes of the research configuration, written out window by window, on pictures of uneven sizes."""

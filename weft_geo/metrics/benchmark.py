@@ -13,6 +13,7 @@ from PIL import Image
 from weft_geo.datasets.benchmark import BenchmarkDataset
 from weft_geo.datasets.pictures import read_image
 from weft_geo.errors import InputError
+from weft_geo.geo.whole_files import is_one_of
 from weft_geo.metrics.folders import Evaluation, Progress, Scored, StartTask, score_against, scoring_pool
 from weft_geo.metrics.multiscale import RESEARCH, TestPasses, object_probability
 from weft_geo.metrics.saliency import Normalization, summarize
@@ -46,11 +47,15 @@ def evaluate_model(
         progress: hears of the progress.
 
     Raises:
-        InputError: the device cannot be had, or the model takes other bands.
+        InputError: the device cannot be had, the model takes other bands, or a map would replace a file of the
+            benchmark.
         DatasetError: a picture or mask cannot be used.
     """
     if model.config.in_channels != 3:
         raise InputError(f"the model takes {model.config.in_channels} bands, but {data.benchmark.title} has 3")
+    for pair in data.pairs:
+        if is_one_of(place := maps / f"{pair.name}.png", (pair.image, pair.mask)):
+            raise InputError(f"{place} is a file of the benchmark; give another folder for the maps")
     device = choose_device(device)
     known = own_statistics and data.split in data.benchmark.statistics
     mean, std = (data.mean, data.std) if known else (model.contract.means, model.contract.stds)
