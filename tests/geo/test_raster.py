@@ -403,6 +403,10 @@ def test_bands_of_several_types_cannot_be_read_together(make_raster: MakeRaster,
         for chosen in ((1, 2, 3), (2, 3, 3)):
             with pytest.raises(RasterError, match="several types, band 2 uint16 and the first uint8; convert"):
                 raster.require_one_type(chosen)
+            with pytest.raises(RasterError, match="several types"):
+                raster.read(chosen, 0, 0, 1, 1)
+            with pytest.raises(RasterError, match="several types"):
+                raster.sample(chosen)
 
 
 def test_a_scene_that_cannot_be_opened_leaves_no_settings_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,9 @@ class Raster:
 
         Raises:
             RunError: If the file cannot be read there.
+            RasterError: If a band is not of the first one's type.
         """
+        self.require_one_type(bands)
         return self._pixels.read(bands, Window(left, top, width, height))
 
     def valid(
@@ -165,7 +167,12 @@ class Raster:
 
         Returns:
             Values ``[len(bands), h, w]`` and validity ``[h, w]``, neither side longer than ``max_side``.
+
+        Raises:
+            RunError: If the file cannot be read.
+            RasterError: If a band is not of the first one's type.
         """
+        self.require_one_type(bands)
         return sample(self._pixels, bands, max_side)
 
     @contextmanager
