@@ -73,3 +73,9 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
         beside.write_text("new")
     assert link.is_symlink()
     assert real.read_text() == "new"
+
+
+def test_an_error_of_an_open_file_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "full.json"
+    with pytest.raises(OSError, match=r"No space left on device: '.*full\.json'"), written_whole(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -56,14 +56,20 @@ def clear_parts(path: Path) -> None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path beside the file, to write to; it takes the file's place at once when the block ends without an error."""
+    """A path beside the file, to write to; it takes the file's place at once when the block ends without an error.
+
+    Raises:
+        OSError: The disk did not take it. The error names the file, also where only a number of an open file failed.
+    """
     path = place_of(path)
     beside = path.with_name(f".{path.name}.part")
     try:
         yield beside
         move_into_place(beside, path)
-    except BaseException:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(path)
         raise
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from weft_geo.datasets.benchmark import BenchmarkDataset
 from weft_geo.datasets.pictures import read_image
 from weft_geo.errors import InputError
-from weft_geo.geo.whole_files import is_one_of
+from weft_geo.geo.whole_files import is_one_of, written_whole
 from weft_geo.metrics.folders import Evaluation, Progress, Scored, StartTask, score_against, scoring_pool
 from weft_geo.metrics.multiscale import RESEARCH, TestPasses, object_probability
 from weft_geo.metrics.saliency import Normalization, summarize
@@ -68,7 +68,8 @@ def evaluate_model(
             pair = data.pairs[index]
             image = torch.from_numpy(read_image(pair.image)).float()
             grey = np.round(object_probability(model, image, mean, std, passes) * 255).astype(np.uint8)
-            Image.fromarray(grey).save(maps / f"{pair.name}.png")
+            with written_whole(maps / f"{pair.name}.png") as beside:
+                Image.fromarray(grey).save(beside, format="png")
             return pool.submit(score_against, pair.name, grey / np.float32(255), pair.mask, normalize)
 
         def tasks() -> Iterator[StartTask]:
