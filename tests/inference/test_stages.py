@@ -1,4 +1,5 @@
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -123,3 +124,27 @@ def test_nothing_is_done_behind_what_failed() -> None:
     with pytest.raises(ValueError, match="one"):
         hand_over()
     assert done == [0]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="Windows sends no signal to a thread")
+def test_an_interrupt_gives_up_the_last_one_too() -> None:
+    """While the caller waits for it, nothing else is left to be waited for."""
+    under_way, given_up = threading.Event(), threading.Event()
+
+    def work(number: int) -> bool:
+        if number == 0:
+            return True
+        under_way.set()
+        return given_up.wait(timeout=20)
+
+    def interrupt() -> None:
+        under_way.wait(timeout=20)
+        time.sleep(0.1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(several(work, range(2), 2, "test", abandon=given_up.set))
+    assert given_up.is_set()
+    assert time.monotonic() - began < 10

@@ -52,8 +52,8 @@ def several(
     """Calls a function on items, on ``count`` of them at the same time, and gives each with its answer in their order.
 
     A lone one is called in the caller's thread. Of more, one is always waiting, so that no thread has to. An error
-    surfaces where its answer would have. Closing the iterator drops what waits and lets what is under way end;
-    ``abandon`` is called then, and may tell it to. ``begin`` is called first in every thread.
+    surfaces where its answer would have. Closing the iterator, or an error, drops what waits and lets what is under way
+    end; ``abandon`` is called then, and may tell it to. ``begin`` is called first in every thread.
     """
     if count == 1:
         for item in items:
@@ -65,16 +65,22 @@ def several(
             for item in items:
                 waiting.append((item, threads.submit(work, item)))
                 if len(waiting) > count:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
+                    yield _take_first(waiting)
             while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
+                yield _take_first(waiting)
         finally:
             for _, future in waiting:
                 future.cancel()
             if waiting and abandon is not None:
                 abandon()
+
+
+def _take_first(waiting: deque[tuple[Item, Future[Answer]]]) -> tuple[Item, Answer]:
+    """The first item and its answer; until that has come, the item is still among those that wait."""
+    item, future = waiting[0]
+    answer = future.result()
+    waiting.popleft()
+    return item, answer
 
 
 class Behind(Generic[Item]):
