@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import sys
@@ -5,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from weft_geo.errors import OutputBusyError
-from weft_geo.geo.lock import FolderLock
+from weft_geo.errors import OutputBusyError, RunError
+from weft_geo.geo.lock import FolderLock, lock_outputs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks on folders")
 
@@ -53,3 +54,29 @@ def test_a_process_that_is_forked_does_not_keep_it(tmp_path: Path) -> None:
         os.waitpid(child, 0)
         os.close(hear)
         os.close(tell)
+
+
+def test_a_lock_removed_between_two_looks_at_it_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last holder may remove it whenever another run looks."""
+    beside, exists = tmp_path / ".out.gpkg.lock", Path.exists
+
+    def exists_just_now(path: Path) -> bool:
+        found = exists(path)
+        if path == beside:
+            path.unlink(missing_ok=True)
+            monkeypatch.undo()
+        return found
+
+    monkeypatch.setattr(Path, "exists", exists_just_now)
+    with lock_outputs([tmp_path / "out.gpkg"]):
+        assert beside.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_locks_is_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(RunError, match="cannot be locked: No locks available"), lock_outputs([tmp_path / "out.gpkg"]):
+        pass

@@ -112,12 +112,17 @@ def _lock(path: Path) -> Iterator[None]:
             raise RunError(f"{path} cannot be written: {error.strerror}") from error
         try:
             _take(file)
-        except OSError as error:
+        except BlockingIOError as error:
             os.close(file)
             raise busy from error
+        except OSError as error:  # some network folders have no locks
+            os.close(file)
+            _remove(beside)
+            raise RunError(f"{path} cannot be locked: {error.strerror}; choose another folder") from error
         # Whoever had it may have removed it between our two calls; then what we hold is a file without a name.
-        if beside.exists() and os.path.samestat(os.fstat(file), beside.stat()):
-            break
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), beside.stat()):
+                break
         os.close(file)
     try:
         yield
@@ -137,11 +142,14 @@ def _remove(beside: Path) -> None:
 
 
 def _take(file: int) -> None:
-    """Takes the lock on an open file, or raises OSError at once."""
+    """Takes the lock on an open file, or raises at once: BlockingIOError if another has it, else OSError."""
     if sys.platform == "win32":
         import msvcrt
 
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError as error:  # one for all reasons
+            raise BlockingIOError(*error.args) from error
     else:
         import fcntl
 
