@@ -356,8 +356,9 @@ def test_an_interruption_keeps_what_is_done(make_raster: MakeRaster, tmp_path: P
     assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed > 0
 
 
+@pytest.mark.parametrize("name", ["about.json", "checkpoint"])
 def test_a_journal_that_the_disk_does_not_give_now_is_kept(
-    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     scene = make_raster(height=1000, width=64)
     with pytest.raises(RunError):
@@ -365,7 +366,7 @@ def test_a_journal_that_the_disk_does_not_give_now_is_kept(
     read = Path.read_bytes
 
     def fail(self: Path) -> bytes:
-        if self.name == "about.json":
+        if self.name == name:
             raise OSError(5, "Input/output error")
         return read(self)
 

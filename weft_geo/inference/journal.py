@@ -28,9 +28,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from weft_geo.errors import RunError
 from weft_geo.geo.whole_files import place_of, written_whole
-from weft_geo.inference.rows import CODEC, FinishedRows, RowWriter, cannot_write, read_rows
+from weft_geo.inference.rows import CODEC, FinishedRows, RowWriter, cannot_read, cannot_write, is_damaged, read_rows
 
 CHECKPOINT_SHARE = 0.02
 """Of the time of a run, what its checkpoints may take: the first row of windows gets one, and after one that took 10 ms
@@ -170,24 +169,24 @@ class Journal:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            said = f"the journal {self.folder} cannot be read: {error.strerror}; give --no-resume to start anew"
-            raise RunError(said) from error
+            raise cannot_read(self._about, error) from error
         return _parse_about(about).get("identity")
 
     def _read_checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, or None if there is none.
 
         Raises:
-            RunError: If it, or the rows that it stands for, are not what was written.
+            RunError: If it cannot be read, or if it, or the rows that it stands for, are not what was written.
         """
-        damaged = RunError(f"the journal {self.folder} is damaged; give --no-resume to start anew")
         try:
             data = self._checkpoint.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise cannot_read(self._checkpoint, error) from error
         checksum, data = data[: _NUMBER.size], data[_NUMBER.size :]
         if len(data) < _NUMBER.size or checksum != _NUMBER.pack(zlib.crc32(data)):
-            raise damaged
+            raise is_damaged(self._checkpoint)
         end = _NUMBER.size + _NUMBER.unpack_from(data)[0]
         head, carry = data[_NUMBER.size : end], data[end:]
         about = json.loads(head)
@@ -196,7 +195,7 @@ class Journal:
         checkpoint = Checkpoint(**about, carry=np.frombuffer(raw, np.uint32).reshape(shape))
         rows = self._rows_of(checkpoint.block)
         if not rows.exists() or rows.stat().st_size < checkpoint.offset:
-            raise damaged
+            raise is_damaged(rows)
         return checkpoint
 
 

@@ -136,24 +136,33 @@ def read_rows(path: Path, end: int | None = None) -> Iterator[FinishedRows]:
     Raises:
         RunError: If it does not hold what was written.
     """
-    damaged = RunError(f"the journal {path.parent} is damaged; give --no-resume to start anew")
     try:
         end = path.stat().st_size if end is None else end
         with path.open("rb") as file:
             while file.tell() < end:
                 head, checksum = file.read(HEADER.size), file.read(CHECKSUM.size)
                 if len(checksum) < CHECKSUM.size or head[:4] != MARK:
-                    raise damaged
+                    raise is_damaged(path)
                 _, classes, rows, width, levels_size, wanted_size = HEADER.unpack(head)
                 if levels_size + wanted_size > end - file.tell():
-                    raise damaged
+                    raise is_damaged(path)
                 levels, wanted = file.read(levels_size), file.read(wanted_size)
                 if zlib.crc32(head + levels + wanted) != CHECKSUM.unpack(checksum)[0]:
-                    raise damaged
+                    raise is_damaged(path)
                 shape = (classes, rows, width)
                 yield FinishedRows(_levels(levels, shape), _wanted(wanted, shape[1:]))
     except OSError as error:
-        raise RunError(f"the journal {path} cannot be read: {error}") from error
+        raise cannot_read(path, error) from error
+
+
+def is_damaged(path: Path) -> RunError:
+    """What to say when a file of the journal does not hold what was written."""
+    return RunError(f"the journal {path.parent} is damaged; give --no-resume to start anew")
+
+
+def cannot_read(path: Path, error: OSError) -> RunError:
+    """What to say when a file of the journal is there and cannot be read."""
+    return RunError(f"the journal {path.parent} cannot be read: {error.strerror}; give --no-resume to start anew")
 
 
 def cannot_write(path: Path, error: OSError) -> RunError:
