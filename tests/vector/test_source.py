@@ -245,3 +245,16 @@ def test_bands_of_bool_and_masked_arrays_are_refused():
         polygonize(np.ones((2, 3, 3), bool))
     with pytest.raises(InputError, match="masked array"):
         polygonize(np.ma.MaskedArray(np.ones((3, 3), np.uint8), np.eye(3, dtype=bool)))
+
+
+def test_a_raster_is_opened_once(make_raster, tmp_path, monkeypatch):
+    """Far away, each time may fail."""
+    raster, plain, opened = make_raster(BLOCK), rasterio.open, []
+
+    def noted(*args, **kwargs):
+        opened.append(args[0])
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(rasterio, "open", noted)
+    vectorize_raster(raster, tmp_path / "objects.gpkg")
+    assert len(opened) == 1

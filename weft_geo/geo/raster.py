@@ -55,6 +55,30 @@ class Raster:
         """The files that it is read from, see ``source_files``."""
         return source_files(self._pixels.dataset)
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """The file's metadata."""
+        return dict(self._pixels.dataset.tags())
+
+    @property
+    def descriptions(self) -> tuple[str | None, ...]:
+        """What the file calls each band; None where it does not say."""
+        return tuple(self._pixels.dataset.descriptions)
+
+    def require_unpacked(self) -> None:
+        """Makes sure that values are meant as they are stored.
+
+        Raises:
+            RasterError: If a band declares a scale or an offset for them.
+        """
+        dataset = self._pixels.dataset
+        for scale, offset in zip(dataset.scales, dataset.offsets, strict=True):
+            if (scale, offset) != (1, 0):
+                raise RasterError(
+                    f"{self.info.name} holds packed values, to be taken × {scale:g} + {offset:g}; "
+                    "unpack them first (gdal_translate -unscale -ot Float32)"
+                )
+
     def require_one_type(self, bands: tuple[int, ...]) -> None:
         """Makes sure that some bands can be read together.
 

@@ -21,7 +21,7 @@ import shapely
 from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from weft_geo.errors import InputError, RasterError
+from weft_geo.errors import InputError
 from weft_geo.geo.ground import crs_name, measure_pixel
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.raster import Raster, open_raster
@@ -140,7 +140,7 @@ def vectorize_raster(
             "values": source.meaning.kind,
             "parameters": asdict(options),
         }
-        if origin := read_origin(path):
+        if origin := _origin_in(opened.tags):
             provenance["origin"] = origin
         stream = ObjectStream(
             out,
@@ -171,8 +171,15 @@ def read_origin(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a mask or probability raster of ours says of how it came about; empty for any other file."""
     try:
         with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning), rasterio.open(path) as dataset:
-            found = json.loads(dataset.tags().get(PROVENANCE_TAG, "{}"))
-    except (RasterioError, ValueError):  # whoever opens it next says why it cannot be read
+            return _origin_in(dataset.tags())
+    except RasterioError:  # whoever opens it next says why it cannot be read
+        return {}
+
+
+def _origin_in(tags: dict[str, str]) -> dict[str, Any]:
+    try:
+        found = json.loads(tags.get(PROVENANCE_TAG, "{}"))
+    except ValueError:  # another program's
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -183,16 +190,9 @@ def _open(
 ) -> Iterator[tuple[Raster, Source]]:
     with open_raster(str(path), crs) as opened:
         budget = choose_budget(opened.info, max_memory)
-        with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning), rasterio.open(path) as dataset:
-            tags, descriptions = dataset.tags(), dataset.descriptions
-            for scale, offset in zip(dataset.scales, dataset.offsets, strict=True):
-                if (scale, offset) != (1, 0):
-                    raise RasterError(
-                        f"{opened.info.name} holds packed values, to be taken × {scale:g} + {offset:g}; "
-                        "unpack them first (gdal_translate -unscale -ot Float32)"
-                    )
+        opened.require_unpacked()
         with rasterio.Env(GDAL_CACHEMAX=budget.cache_bytes):
-            yield opened, Source.from_raster(opened, classes, tags, descriptions, budget.lot_pixels)
+            yield opened, Source.from_raster(opened, classes, budget.lot_pixels)
 
 
 def _collect(source: Source, ground: Ground, options: VectorOptions) -> geopandas.GeoDataFrame:

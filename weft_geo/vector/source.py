@@ -90,7 +90,7 @@ class Source:
             )
         values = array[None] if array.ndim == 2 else array
         tops = (int(some.max()) for some in values) if values.dtype.kind in "iu" else ()
-        meaning = find_meaning("the array", values.dtype, len(values), {}, None, classes, tops)
+        meaning = find_meaning("the array", values.dtype, len(values), {}, (), classes, tops)
 
         def read(top: int, rows: int) -> tuple[Values, Bools | None, Ints | None]:
             some = values[:, top : top + rows]
@@ -103,18 +103,14 @@ class Source:
     def from_raster(
         cls,
         raster: Raster,
-        classes: Sequence[str] | None = None,
-        tags: dict[str, str] | None = None,
-        descriptions: Sequence[str | None] = (),
-        lot_pixels: int = LOT_PIXELS,
+        classes: Sequence[str] | None,
+        lot_pixels: int,
     ) -> Source:
         """An open raster; an alpha band counts as its mask.
 
         Args:
             raster: as `weft_geo.geo.raster.open_raster` gives it.
             classes: names of the classes 1…K.
-            tags: the raster's metadata.
-            descriptions: of its bands.
             lot_pixels: how many pixels a strip has, at most.
 
         Raises:
@@ -141,8 +137,8 @@ class Source:
             info.name,
             np.dtype(info.dtype),
             len(bands),
-            tags or {},
-            [descriptions[k - 1] for k in bands if k <= len(descriptions)],
+            raster.tags,
+            [raster.descriptions[k - 1] for k in bands],
             classes,
             tops(),
             MAX_CLASS_OF_PALETTE if "palette" in info.colors else MAX_CLASS_GUESSED,
@@ -201,7 +197,7 @@ def find_meaning(
     dtype: np.dtype[Any],
     bands: int,
     tags: dict[str, str],
-    descriptions: Sequence[str | None] | None,
+    descriptions: Sequence[str | None],
     classes: Sequence[str] | None,
     tops: Iterable[int],
     most_guessed: int = MAX_CLASS_GUESSED,
@@ -231,7 +227,7 @@ def find_meaning(
     if dtype.kind == "f" or "SCALE" in tags or bands > 1:
         if dtype.kind != "f" and dtype != np.uint8:
             raise InputError(f"{name} holds {bands} bands of {dtype}; probabilities are uint8 (× 255) or floats (0…1)")
-        told = [text for text in descriptions or () if text]
+        told = [text for text in descriptions if text]
         if classes is None and len(told) == bands:
             classes = told
         return Meaning("probability", _names(name, classes, bands), 1.0 if dtype.kind == "f" else 255.0)
