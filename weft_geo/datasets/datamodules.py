@@ -23,8 +23,9 @@ from weft_geo.datasets.catalogue import find_benchmark
 from weft_geo.datasets.raster_check import require_readable
 from weft_geo.datasets.registry import load_dataset
 from weft_geo.datasets.scene_datasets import SceneImages, ScenePolygons
-from weft_geo.datasets.verify import Progress, require_sound
+from weft_geo.datasets.verify import require_sound
 from weft_geo.errors import InputError, VectorError
+from weft_geo.progress import Progress
 from weft_geo.samplers import CoveringGeoSampler, ObjectBalancedGeoSampler, ProcessShare, ResumableSampler
 
 

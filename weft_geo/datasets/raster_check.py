@@ -7,15 +7,15 @@ may take longer than the training.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from weft_geo.errors import RasterError, RunError
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.geo.remote import is_remote
+from weft_geo.progress import Progress, silent
 
-Progress = Callable[[str, str, int, int, str], None]
 STAGE = "check"
 _PIXELS = 1 << 22
 """In a region that is read at once; it bounds the memory of a thread."""
@@ -43,7 +43,7 @@ def require_readable(paths: Sequence[str], workers: int | None = None, progress:
     Raises:
         RasterError: names the first damaged file, the block, and how many more files are damaged.
     """
-    tell = progress or (lambda *_: None)
+    tell = progress or silent
     regions = [region for path in paths if not is_remote(path) for region in _regions(path)]
     problems: dict[str, str] = {}
     tell("start", STAGE, 0, len(regions), "")

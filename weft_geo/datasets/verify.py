@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,8 +17,8 @@ from weft_geo.datasets.facts import Benchmark
 from weft_geo.datasets.layouts import Pair, find_pairs
 from weft_geo.datasets.pictures import read_image, read_mask
 from weft_geo.errors import DatasetError
+from weft_geo.progress import Progress, silent
 
-Progress = Callable[[str, str, int, int, str], None]
 STAGE = "verify"
 _CHUNK = 16
 
@@ -122,7 +122,7 @@ def check_archives(benchmark: Benchmark, root: str | Path) -> list[str]:
 
 def check_pairs(pairs: Sequence[Pair], workers: int | None = None, progress: Progress | None = None) -> list[Checked]:
     """Decode every picture and mask, in parallel processes, and compare their sizes."""
-    tell = progress or (lambda *_: None)
+    tell = progress or silent
     tell("start", STAGE, 0, len(pairs), "")
     number = min(workers or os.cpu_count() or 1, max(len(pairs) // _CHUNK, 1))
     checked: list[Checked] = []

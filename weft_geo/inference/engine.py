@@ -30,7 +30,8 @@ from weft_geo.inference.journal import Journal
 from weft_geo.inference.layers import Layers, Outputs
 from weft_geo.inference.plan import Bands, open_job
 from weft_geo.inference.provenance import stamp_of, stamps_of
-from weft_geo.inference.run import Progress, Run
+from weft_geo.inference.run import Run
+from weft_geo.progress import Progress, silent
 from weft_geo.vector import VectorOptions
 from weft_geo.version import __version__
 
@@ -140,7 +141,7 @@ def predict_scene(
         InterruptedRunError: The process was asked to terminate.
     """
     began = time.perf_counter()
-    tell = progress or _silent
+    tell = progress or silent
     _refuse_unknown(vector_options)
     require_path(scene)
     predictor = as_predictor(predictor)
@@ -297,7 +298,3 @@ def _provenance(
         },
         "warnings": list(job.warnings),
     }
-
-
-def _silent(event: str, stage: str, done: int, total: int, message: str) -> None:
-    """Progress that nobody wants to hear of."""

@@ -15,7 +15,7 @@ from weft_geo.inference.backends import Predictor
 from weft_geo.inference.ledger import Entry, Ledger, SceneTask
 from weft_geo.inference.local_engine import run_here
 from weft_geo.inference.ray_engine import run_on_ray
-from weft_geo.inference.run import Progress
+from weft_geo.progress import Progress
 
 ENGINES = ("local", "ray")
 

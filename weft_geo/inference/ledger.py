@@ -22,7 +22,7 @@ from weft_geo.inference.backends import Predictor
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.journal import clear_remains, journal_folder, was_publishing
 from weft_geo.inference.provenance import count_objects, read_provenance, stamp_of, state_of
-from weft_geo.inference.run import Progress
+from weft_geo.progress import Progress
 
 Entry = dict[str, Any]
 """What the ledger says of a scene: ``scene``, ``status`` (``done`` or ``failed``), ``outputs``, ``run``; and ``error``,

@@ -24,9 +24,9 @@ from weft_geo.geo.raster import open_raster
 from weft_geo.inference.backends import Predictor, answer_here, takes_stored
 from weft_geo.inference.interrupts import terminate_as_error
 from weft_geo.inference.ledger import Entry, Ledger, SceneTask, choose_missing, run_scene
-from weft_geo.inference.run import Progress
 from weft_geo.inference.stages import ahead, several
 from weft_geo.inference.stored_windows import Levels, StoredWindows
+from weft_geo.progress import Progress
 
 SMALL_PIXELS = 1 << 22
 """Scenes of at most so many pixels, 2,048² for instance, are small: they end soon and take little memory."""

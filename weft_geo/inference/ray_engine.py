@@ -22,7 +22,7 @@ from weft_geo.inference.ray_cluster import (
     join_cluster,
     no_room,
 )
-from weft_geo.inference.run import Progress
+from weft_geo.progress import Progress, silent
 
 
 def run_on_ray(
@@ -63,7 +63,7 @@ def _run(
     starting = arrivals(cluster.start() for _ in range(min(cluster.lacking(1), len(waiting) - 1)))
     under_way: dict[Any, tuple[Any, SceneTask, int]] = {}
     done, total, died_in_a_row = 0, len(waiting), 0
-    tell = progress or (lambda *_: None)
+    tell = progress or silent
     tell("start", "scenes", 0, total, f"{total} scenes")
     while waiting or under_way:
         while waiting and idle:

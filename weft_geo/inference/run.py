@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
@@ -21,9 +21,7 @@ from weft_geo.inference.rows import FinishedRows, RowWriter
 from weft_geo.inference.stages import Behind, ahead, several
 from weft_geo.inference.stored_windows import Levels, StoredWindows, extremes
 from weft_geo.inference.strips import Batch, RowEnd, StripReader
-
-Progress = Callable[[str, str, int, int, str], None]
-"""``(event, stage, done, total, message)``; event is ``start``, ``progress``, ``warning`` or ``done``."""
+from weft_geo.progress import Progress
 
 ROUNDING = 1e-3
 """How far outside of [0, 1] a probability may lie by rounding, in half precision above all; it is clipped."""

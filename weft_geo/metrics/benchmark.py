@@ -14,11 +14,12 @@ from weft_geo.datasets.benchmark import BenchmarkDataset
 from weft_geo.datasets.pictures import read_image
 from weft_geo.errors import InputError
 from weft_geo.geo.whole_files import is_one_of, written_whole
-from weft_geo.metrics.folders import Evaluation, Progress, Scored, StartTask, score_against, scoring_pool
+from weft_geo.metrics.folders import Evaluation, Scored, StartTask, score_against, scoring_pool
 from weft_geo.metrics.multiscale import RESEARCH, TestPasses, object_probability
 from weft_geo.metrics.saliency import Normalization, summarize
 from weft_geo.models import Segmenter
 from weft_geo.models.devices import choose_device
+from weft_geo.progress import Progress
 
 
 def evaluate_model(

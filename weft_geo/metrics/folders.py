@@ -20,8 +20,8 @@ from weft_geo.datasets.layouts import Pair, pair_folders
 from weft_geo.datasets.pictures import read_map, read_mask
 from weft_geo.errors import DatasetError
 from weft_geo.metrics.saliency import MapScores, Normalization, score_map, summarize
+from weft_geo.progress import Progress, silent
 
-Progress = Callable[[str, str, int, int, str], None]
 Scored = tuple[MapScores, bool]
 StartTask = Callable[[], Future[Scored]]
 STAGE = "score"
@@ -121,7 +121,7 @@ class ScoringPool:
 
     def gather(self, tasks: Iterable[StartTask], total: int, progress: Progress | None) -> list[Scored]:
         """Start tasks, each when there is room for it; the results are in the order of the tasks."""
-        tell = progress or (lambda *_: None)
+        tell = progress or silent
         tell("start", STAGE, 0, total, "")
         order: dict[Future[Scored], int] = {}
         results: dict[int, Scored] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,9 +20,8 @@ from torchvision.utils import make_grid, save_image
 
 from weft_geo.errors import InterruptedRunError
 from weft_geo.geo.whole_files import written_whole
+from weft_geo.progress import Progress
 from weft_geo.trainers.run_folder import LAST
-
-Progress = Callable[[str, str, int, int, str], None]
 
 
 class StepSeed(L.Callback):  # type: ignore[misc]  # lightning is not type-checked here

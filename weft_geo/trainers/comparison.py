@@ -11,7 +11,7 @@ from typing import Any
 from weft_geo.errors import UnknownNameError
 from weft_geo.geo.lock import FolderLock
 from weft_geo.geo.whole_files import written_whole
-from weft_geo.trainers.callbacks import Progress
+from weft_geo.progress import Progress, silent
 from weft_geo.trainers.config import ABLATIONS, ModelConfig, TrainConfig
 from weft_geo.trainers.row import train_apart
 from weft_geo.trainers.run_folder import REPORT, remove, require_removable
@@ -113,7 +113,7 @@ def compare(
         InterruptedRunError: stopped on request.
     """
     with FolderLock(Path(output)) as lock:
-        return _compare(config, table, lock, progress or (lambda *_: None), overwrite)
+        return _compare(config, table, lock, progress or silent, overwrite)
 
 
 def _compare(config: TrainConfig, table: str, lock: FolderLock, hear: Progress, overwrite: bool) -> Table:

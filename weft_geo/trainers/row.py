@@ -24,7 +24,8 @@ import yaml
 
 from weft_geo.datasets.datamodules import is_first_process
 from weft_geo.errors import InputError, InterruptedRunError, RunError, WeftGeoError
-from weft_geo.trainers.callbacks import Interruption, Progress
+from weft_geo.progress import Progress
+from weft_geo.trainers.callbacks import Interruption
 from weft_geo.trainers.config import TrainConfig, build_config
 from weft_geo.trainers.run_folder import REPORT
 from weft_geo.trainers.train import TrainReport, train

@@ -13,13 +13,13 @@ from weft_geo.datasets.augment import ResearchAugmentation
 from weft_geo.datasets.augmented import AugmentedDataset
 from weft_geo.datasets.datamodules import ScenesDataModule, SegmentationDataModule
 from weft_geo.datasets.scene_datasets import SceneImages
-from weft_geo.datasets.verify import Progress
 from weft_geo.geo.contract import SCENE_SCALE, ModelContract
 from weft_geo.geo.raster import open_raster
 from weft_geo.models import Segmenter
 from weft_geo.models.checkpoint import load_weights
 from weft_geo.models.peft import assemble
 from weft_geo.models.registry import config_of
+from weft_geo.progress import Progress
 from weft_geo.trainers.config import TrainConfig
 
 WINDOW = 512

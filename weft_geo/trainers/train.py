@@ -24,6 +24,7 @@ from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE
 from weft_geo.geo.whole_files import written_whole
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
+from weft_geo.progress import Progress, silent
 from weft_geo.trainers.callbacks import (
     Curves,
     Follow,
@@ -31,7 +32,6 @@ from weft_geo.trainers.callbacks import (
     KeepLast,
     Patience,
     Pictures,
-    Progress,
     RunningAverage,
     StepSeed,
 )
@@ -125,7 +125,7 @@ def train(
         RunError: the loss is no longer a number.
     """
     with FolderLock(Path(output)) as lock:
-        return _train(config, lock, resume, overwrite, progress or (lambda *_: None), interruption or Interruption())
+        return _train(config, lock, resume, overwrite, progress or silent, interruption or Interruption())
 
 
 def _train(

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from weft_geo.geo.ground import crs_name, measure_pixel
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.geo.whole_files import is_one_of
+from weft_geo.progress import Progress, silent
 from weft_geo.vector.budget import choose_budget
 from weft_geo.vector.export import SCHEMA
 from weft_geo.vector.ground import Ground
@@ -37,9 +38,6 @@ from weft_geo.version import __version__
 
 if TYPE_CHECKING:
     import geopandas
-
-Progress = Callable[[str, str, int, int, str], None]
-"""(event, stage, done, total, message), events as in the JSON lines of the command line."""
 
 
 def polygonize(
@@ -126,7 +124,7 @@ def vectorize_raster(
         RunError: reading or writing failed on the way.
     """
     options = options or VectorOptions()
-    tell = progress or _silent
+    tell = progress or silent
     with _open(path, crs, classes, max_memory) as (opened, source):
         info = opened.info
         if is_one_of(Path(out), opened.files):
@@ -211,7 +209,3 @@ def _collect(source: Source, ground: Ground, options: VectorOptions) -> geopanda
     geometry = shapely.from_wkb(np.asarray(table.column("geometry")))
     frame = table.drop_columns("geometry").to_pandas()
     return geopandas.GeoDataFrame(frame, geometry=geometry, crs=ground.crs)
-
-
-def _silent(event: str, stage: str, done: int, total: int, message: str) -> None:
-    """Progress that nobody wants to hear of."""
