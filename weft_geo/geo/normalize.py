@@ -16,6 +16,9 @@ from weft_geo.geo.contract import SCENE_SCALE, ModelContract
 from weft_geo.geo.raster import Raster
 from weft_geo.geo.raster_info import RasterInfo
 
+Bands = str | tuple[int, ...] | list[int]
+"""1-based band numbers in the model's order, or the same as ``"3,2,1"``."""
+
 STRETCH_PERCENTILES = (2.0, 98.0)
 """What QGIS calls a cumulative count cut, with its default limits."""
 
@@ -23,7 +26,7 @@ HEADROOM = 0.25
 """What ``scene_range`` leaves free at either end, as a share of what lies between: bright roofs keep their texture."""
 
 
-def parse_bands(bands: str | tuple[int, ...] | list[int]) -> tuple[int, ...]:
+def parse_bands(bands: Bands) -> tuple[int, ...]:
     """Reads ``"3,2,1"`` or a sequence of 1-based band numbers.
 
     Raises:
@@ -36,9 +39,7 @@ def parse_bands(bands: str | tuple[int, ...] | list[int]) -> tuple[int, ...]:
         raise InputError(f"bands must be band numbers such as 3,2,1, got {bands!r}") from error
 
 
-def select_bands(
-    info: RasterInfo, wanted: int, requested: str | tuple[int, ...] | list[int] | None = None
-) -> tuple[tuple[int, ...], list[str]]:
+def select_bands(info: RasterInfo, wanted: int, requested: Bands | None = None) -> tuple[tuple[int, ...], list[str]]:
     """Chooses the scene's bands for a model.
 
     Without a request: red, green and blue by their colour interpretation if three are wanted and they are marked; else

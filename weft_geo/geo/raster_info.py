@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 
 from weft_geo.errors import CrsError
-from weft_geo.geo.ground import PixelSize, Resampling, choose_resampling, measure_pixel
+from weft_geo.geo.ground import PixelSize, Resampling, choose_resampling, crs_name, measure_pixel
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,12 @@ class RasterInfo:
     def georeferenced(self) -> bool:
         """Whether the raster says where it lies, in whichever CRS."""
         return bool(self.transform != Affine.identity())
+
+    def describe_replaced_crs(self) -> str | None:
+        """What to say where another CRS was given than the file names."""
+        if self.crs is None or self.stored_crs is None or self.crs == self.stored_crs:
+            return None
+        return f"{self.name} says {crs_name(self.stored_crs)}; {crs_name(self.crs)} is used instead"
 
     @property
     def pixel(self) -> PixelSize:

@@ -21,6 +21,7 @@ from weft_geo.errors import RunError, UnknownNameError
 from weft_geo.geo.aoi import Box
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.memory import peak_memory_bytes
+from weft_geo.geo.normalize import Bands
 from weft_geo.geo.not_opened import require_path
 from weft_geo.inference.augment import augment
 from weft_geo.inference.backends import Predictor, as_predictor
@@ -28,7 +29,7 @@ from weft_geo.inference.interrupts import terminate_as_error
 from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import Journal
 from weft_geo.inference.layers import Layers, Outputs
-from weft_geo.inference.plan import Bands, open_job
+from weft_geo.inference.plan import open_job
 from weft_geo.inference.provenance import stamp_of, stamps_of
 from weft_geo.inference.run import Run
 from weft_geo.progress import Progress, silent

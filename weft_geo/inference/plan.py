@@ -16,7 +16,7 @@ from weft_geo.errors import InputError
 from weft_geo.geo.aoi import Box, read_aoi
 from weft_geo.geo.fit import units_for_pixels
 from weft_geo.geo.ground import crs_name, describe_pixel
-from weft_geo.geo.normalize import measure_normalizer, select_bands
+from weft_geo.geo.normalize import Bands, measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.windows import WindowGrid
@@ -30,8 +30,6 @@ from weft_geo.inference.strips import MOST_ROWS
 LEAST_CACHE_BYTES = 32 << 20
 """GDAL's block cache where every block is read whole and once."""
 MOST_CACHE_BYTES = 1 << 30
-
-Bands = str | tuple[int, ...] | list[int]
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,8 @@ def open_job(
     with rasterio.Env(GDAL_NUM_THREADS=str(workers)), open_raster(scene, crs) as source:
         info = source.info
         notes = []
-        if crs is not None and info.stored_crs is not None and info.stored_crs != info.crs:
-            notes.append(f"{info.name} says {crs_name(info.stored_crs)}; {crs_name(info.required_crs)} is used instead")
+        if replaced := info.describe_replaced_crs():
+            notes.append(replaced)
         pixel = info.pixel
         if not info.georeferenced:
             notes.append(units_for_pixels(info))

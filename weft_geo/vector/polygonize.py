@@ -22,7 +22,7 @@ from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import InputError
-from weft_geo.geo.ground import crs_name, measure_pixel
+from weft_geo.geo.ground import measure_pixel
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.geo.whole_files import is_one_of
@@ -152,9 +152,8 @@ def vectorize_raster(
             provenance=provenance,
         )
         tell("start", "vectorize", 0, info.height, f"{info.name}: {info.height} × {info.width} pixels")
-        if crs is not None and info.stored_crs is not None and info.stored_crs != info.crs:
-            note = f"{info.name} says {crs_name(info.stored_crs)}; {crs_name(info.required_crs)} is used instead"
-            tell("warning", "vectorize", 0, info.height, note)
+        if replaced := info.describe_replaced_crs():
+            tell("warning", "vectorize", 0, info.height, replaced)
         with lock_outputs([stream.file.path]), stream:
             done = 0
             for strip in source.strips(options.threshold):
