@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +199,7 @@ class Raster:
         self.require_one_type(bands)
         return sample(self._pixels, bands, max_side)
 
-    @contextmanager
-    def resampled(self, change: Resampling) -> Iterator[Raster]:
+    def resampled(self, change: Resampling) -> AbstractContextManager[Raster]:
         """The same raster on another grid: same CRS, same extent, larger or smaller pixels.
 
         Averages when pixels grow, interpolates bilinearly when they shrink; invalid pixels take no part. Starts from
@@ -209,13 +208,13 @@ class Raster:
         info = self.info
         height, width = change.size(info.height, info.width)
         transform = info.transform @ Affine.scale(info.width / width, info.height / height)
-        finer = min(change.down, change.across)
-        covered = self._pixels.all_valid
-        with self._warped(info.required_crs, transform, height, width, change.coarser, finer, covered) as grid:
-            yield grid
+        finer, covered = min(change.down, change.across), self._pixels.all_valid
+        crs = info.required_crs
+        return self._on(crs, warped(self._pixels, crs, transform, height, width, change.coarser, finer, covered))
 
-    @contextmanager
-    def on_grid(self, crs: CRS, transform: Affine, height: int, width: int, coarser: bool) -> Iterator[Raster]:
+    def on_grid(
+        self, crs: CRS, transform: Affine, height: int, width: int, coarser: bool
+    ) -> AbstractContextManager[Raster]:
         """The raster on any other grid, in any CRS; what it does not cover is invalid.
 
         Args:
@@ -225,13 +224,12 @@ class Raster:
             width: Columns.
             coarser: Average, since the grid's pixels are larger; else interpolate bilinearly.
         """
-        with self._warped(crs, transform, height, width, coarser) as grid:
-            yield grid
+        return self._on(crs, warped(self._pixels, crs, transform, height, width, coarser))
 
     @contextmanager
-    def _warped(self, crs: CRS, *grid: Any) -> Iterator[Raster]:
+    def _on(self, crs: CRS, grid: Dataset) -> Iterator[Raster]:
         self.require_one_nodata("resampled; give --gsd native")
-        with warped(self._pixels, crs, *grid) as dataset:
+        with grid as dataset:
             yield Raster(dataset, RasterInfo.of(dataset.current, self.info.path, crs))
 
 

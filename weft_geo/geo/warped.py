@@ -22,7 +22,6 @@ from weft_geo.geo.pixels import Pixels
 from weft_geo.geo.remote import gdal_name
 
 
-@contextmanager
 def warped(
     pixels: Pixels,
     crs: CRS,
@@ -32,8 +31,8 @@ def warped(
     coarser: bool,
     finer: float = 1.0,
     covered: bool = False,
-) -> Iterator[Dataset]:
-    """Opens a raster on another grid.
+) -> Dataset:
+    """A raster on another grid, to be opened.
 
     Args:
         pixels: Of the raster; one nodata value holds for all of its bands.
@@ -77,8 +76,7 @@ def warped(
         with _overview(pixels, finer, again) as base, warp(base) as grid:
             yield base, grid
 
-    with Dataset(info.path, opened) as dataset:
-        yield dataset
+    return Dataset(info.path, opened)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from weft_geo.geo.aoi import Box, read_aoi
 from weft_geo.geo.fit import units_for_pixels
 from weft_geo.geo.ground import crs_name, describe_pixel
 from weft_geo.geo.normalize import Bands, measure_normalizer, select_bands
-from weft_geo.geo.raster import Raster, open_raster
+from weft_geo.geo.raster import open_raster
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.windows import WindowGrid
 from weft_geo.inference.backends import Predictor, as_predictor
@@ -114,7 +114,7 @@ def open_job(
         cache_bytes = _choose_cache(info, change is not None)
         with (
             rasterio.Env(GDAL_CACHEMAX=cache_bytes),
-            source.resampled(change) if change else _as_it_is(source) as raster,
+            source.resampled(change) if change else nullcontext(source) as raster,
         ):
             if change:
                 notes.append(change.reason)
@@ -204,11 +204,6 @@ def _count_workers(workers: int | None) -> int:
     if workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
     return workers
-
-
-@contextmanager
-def _as_it_is(raster: Raster) -> Iterator[Raster]:
-    yield raster
 
 
 def _choose_grid(size: tuple[int, int], predictor: Predictor, window: int | None, overlap: int | None) -> WindowGrid:
