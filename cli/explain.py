@@ -46,10 +46,9 @@ def explain(
 
     Writes the picture, beside it a .json with the same numbers, and for a run its curves. Needs the train extra.
     """
-    from weft_geo.geo.cog import check_output
     from weft_geo.geo.normalize import measure_normalizer, select_bands
     from weft_geo.geo.raster import open_raster
-    from weft_geo.geo.whole_files import written_whole
+    from weft_geo.geo.whole_files import check_output, written_whole
 
     from .picture import read_picture
 

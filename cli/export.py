@@ -25,7 +25,7 @@ def export(
     An adapter needs its trunk here; the ONNX file then holds both, and weft-geo predict --model runs it.
     """
     from weft_geo.errors import CheckpointError
-    from weft_geo.geo.cog import check_output
+    from weft_geo.geo.whole_files import check_output
 
     check_output(output, overwrite=overwrite, suffixes=(".onnx",))
     if not checkpoint.exists():

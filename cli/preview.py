@@ -31,8 +31,8 @@ def preview(
     overwrite: bool,
 ) -> None:
     """Draw the outlines of OBJECTS (magenta) over SCENE."""
-    from weft_geo.geo.cog import check_output
     from weft_geo.geo.raster import open_raster
+    from weft_geo.geo.whole_files import check_output
 
     from .layers import read_layer
     from .picture import FOUND, TRUE, draw_objects, read_picture, write_png

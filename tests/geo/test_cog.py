@@ -9,10 +9,10 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
-from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.errors import RunError
 from weft_geo.geo import cog as cog_module
 from weft_geo.geo import copy_as_cog
-from weft_geo.geo.cog import CogWriter, check_output
+from weft_geo.geo.cog import CogWriter
 
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
 
@@ -149,19 +149,6 @@ def test_leaves_nothing_behind_and_the_old_file_in_place(
         run()
     assert [item.name for item in tmp_path.iterdir()] == ["out.tif"]
     assert path.read_text() == "old"
-
-
-def test_checks_an_output_before_any_work(tmp_path: Path) -> None:
-    (tmp_path / "there.tif").touch()
-    with pytest.raises(OutputExistsError, match=r"overwrite it \(--overwrite\) or give another name"):
-        check_output(tmp_path / "there.tif", overwrite=False)
-    check_output(tmp_path / "there.tif", overwrite=True)
-    with pytest.raises(InputError, match=r"folder .*nowhere does not exist"):
-        check_output(tmp_path / "nowhere" / "x.tif", overwrite=False)
-    with pytest.raises(InputError, match=r"must end in \.tif"):
-        check_output(tmp_path / "x.png", overwrite=False, suffixes=(".tif",))
-    with pytest.raises(InputError, match="is a folder"):
-        check_output(tmp_path, overwrite=True)
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 5])

@@ -8,7 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from weft_geo.geo.whole_files import beginning_with, move_into_place, written_whole
+from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.geo.whole_files import beginning_with, check_output, move_into_place, written_whole
+
+
+def test_checks_an_output_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "there.tif").touch()
+    with pytest.raises(OutputExistsError, match=r"overwrite it \(--overwrite\) or give another name"):
+        check_output(tmp_path / "there.tif", overwrite=False)
+    check_output(tmp_path / "there.tif", overwrite=True)
+    with pytest.raises(InputError, match=r"folder .*nowhere does not exist"):
+        check_output(tmp_path / "nowhere" / "x.tif", overwrite=False)
+    with pytest.raises(InputError, match=r"must end in \.tif"):
+        check_output(tmp_path / "x.png", overwrite=False, suffixes=(".tif",))
+    with pytest.raises(InputError, match="is a folder"):
+        check_output(tmp_path, overwrite=True)
 
 
 def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.errors import RunError
 from weft_geo.geo import copy_as_cog
-from weft_geo.geo.whole_files import beginning_with, check_name, move_into_place
+from weft_geo.geo.whole_files import beginning_with, move_into_place
 
 BLOCK = 512
 """Side of a tile in pixels."""
@@ -35,24 +35,6 @@ QUICK_BYTES = 1 << 27
 
 HERE_BYTES, APART_BYTES = 24 << 20, 112 << 20
 """What the final layout takes in this process and in one of its own, as measured, beside GDAL's block cache."""
-
-
-def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | None = None) -> None:
-    """Finds out before any work whether an output may be written.
-
-    Raises:
-        OutputExistsError: If it is there and may not be overwritten.
-        InputError: If its name cannot be, its folder is missing or its suffix is not one of ``suffixes``.
-    """
-    check_name(path)
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise InputError(f"{path} must end in {' or '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} does not exist, so {path.name} cannot be written there")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give a file")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or give another name")
 
 
 class CogWriter:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from weft_geo.errors import InputError
+from weft_geo.errors import InputError, OutputExistsError
 
 UNKNOWN_REQUEST = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """What file systems say that cannot be asked to write a file through, some network folders among them."""
@@ -24,14 +24,24 @@ def place_of(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(place)) if place.is_symlink() else place
 
 
-def check_name(path: Path) -> None:
-    """Refuses what libraries would leave out of a name without a word.
+def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | None = None) -> None:
+    """Finds out before any work whether an output may be written.
 
     Raises:
-        InputError: The path has a line break, a tab or the like.
+        OutputExistsError: If it is there and may not be overwritten.
+        InputError: If its name has a line break or a tab in it, which libraries would leave out without a word; if its
+            suffix is not one of ``suffixes``, its folder is missing, or a folder is in its place.
     """
     if any(ord(letter) < ord(" ") for letter in str(path)):
         raise InputError(f"{str(path)!r} has a line break or a tab in it; give another name")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(f"{path} must end in {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist, so {path.name} cannot be written there")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give a file")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or give another name")
 
 
 def beginning_with(start: str, folder: Path) -> list[Path]:

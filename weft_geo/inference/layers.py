@@ -13,8 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from weft_geo.errors import InputError
-from weft_geo.geo.cog import CogWriter, check_output
-from weft_geo.geo.whole_files import clear_parts, is_one_of, place_of
+from weft_geo.geo.cog import CogWriter
+from weft_geo.geo.whole_files import check_output, clear_parts, is_one_of, place_of
 from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.interrupts import stoppably
 from weft_geo.inference.job import SceneJob

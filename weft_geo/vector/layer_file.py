@@ -16,13 +16,13 @@ from typing import Any
 import pyarrow as pa
 import pyproj
 
-from weft_geo.errors import InputError, OutputExistsError, RunError
+from weft_geo.errors import InputError, RunError
 from weft_geo.geo.lock import remove_left_lock
 from weft_geo.geo.whole_files import (
     NOT_ALLOWED,
     beginning_with,
     bring_to_disk,
-    check_name,
+    check_output,
     move_into_place,
     place_of,
 )
@@ -42,9 +42,8 @@ def refuse_other_parts(path: Path) -> None:
     Raises:
         OutputExistsError: A file is there that would be one of its parts.
     """
-    parts = [path.with_suffix(part) for part in SHAPEFILE_PARTS[1:]] if path.suffix.lower() == ".shp" else []
-    if there := [part for part in parts if part.exists()]:
-        raise OutputExistsError(f"{there[0]} is already there; overwrite it (--overwrite) or give another name")
+    for part in SHAPEFILE_PARTS[1:] if path.suffix.lower() == ".shp" else ():
+        check_output(path.with_suffix(part), overwrite=False)
 
 
 class LayerFile:
@@ -55,26 +54,21 @@ class LayerFile:
         overwrite: whether a file that is there may be replaced.
 
     Raises:
-        InputError: the suffix is not known, or the folder does not exist.
+        InputError: the suffix is not known, or the output cannot be written there (see `check_output`).
         OutputExistsError: the output is there and `overwrite` is False.
     """
 
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         self.path = place_of(path)
-        check_name(self.path)
         self.suffix = self.path.suffix.lower()
         if self.suffix not in DRIVERS:
             raise InputError(f"{self.path.name} has no known vector format; known suffixes: {', '.join(DRIVERS)}")
-        if not self.path.parent.is_dir():
-            raise InputError(f"the folder of {self.path} does not exist; create it first")
         if self.path.exists() and not overwrite:
             self._clear_away()  # what a run left that was killed when it had put all in place
             remove_left_lock(self.path)
-            raise OutputExistsError(f"{self.path} is already there; overwrite it (--overwrite) or give another name")
+        check_output(self.path, overwrite=overwrite)
         if not overwrite and not any((old / PUBLISHING).exists() for old in self._left()):
             refuse_other_parts(self.path)
-        if self.path.is_dir():
-            raise InputError(f"{self.path} is a folder; give the name of a file")
         self.scratch = self.path.parent / f".{self.path.name}.{os.getpid()}.part"
         self._made = self.scratch / "made"
 
