@@ -10,9 +10,8 @@ import numpy as np
 import pyproj
 import shapely
 
-from weft_geo.vector.ground import Floats
-from weft_geo.vector.outline import Bools
-from weft_geo.vector.polygons import POLYGON, Shapes
+from weft_geo.vector.arrays import Bools, Floats, Shapes
+from weft_geo.vector.polygons import POLYGON
 
 
 def to_longitudes(shapes: Shapes, change: pyproj.Transformer) -> Shapes:

@@ -9,14 +9,15 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
+from weft_geo.vector.arrays import Ints, Shapes
 from weft_geo.vector.clean import drop_small, exact_measures, simplify
 from weft_geo.vector.export import SCHEMA
 from weft_geo.vector.finished import Finished
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.options import VectorOptions
-from weft_geo.vector.outline import ACROSS, Ints
+from weft_geo.vector.outline import ACROSS
 from weft_geo.vector.overlaps import MEASURES, WAITING_FIELDS
-from weft_geo.vector.polygons import MULTIPOLYGON, Polygons, Shapes
+from weft_geo.vector.polygons import MULTIPOLYGON, Polygons
 from weft_geo.vector.regularize import regularize
 from weft_geo.vector.rings import link_rings
 from weft_geo.vector.subpixel import subpixel_rings

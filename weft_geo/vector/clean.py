@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from weft_geo.vector.ground import Floats, Ground, lay, metric_frame
+from weft_geo.vector.arrays import Bools, Floats, Ints, Shapes
+from weft_geo.vector.ground import Ground, lay, metric_frame
 from weft_geo.vector.options import VectorOptions
-from weft_geo.vector.outline import Bools, Ints
-from weft_geo.vector.polygons import Measures, Polygons, Shapes
+from weft_geo.vector.polygons import Measures, Polygons
 from weft_geo.vector.rings import following
 
 

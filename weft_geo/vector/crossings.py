@@ -12,9 +12,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from weft_geo.vector.outline import ACROSS, ALONG, Bools, Ints
-
-Floats = npt.NDArray[np.float64]
+from weft_geo.vector.arrays import Bools, Floats, Ints
+from weft_geo.vector.outline import ACROSS, ALONG
 
 NEAREST = 0.499
 """Crossings stay this close to the middle between two pixel centres at most, so that no two of them coincide, also when

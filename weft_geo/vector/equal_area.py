@@ -11,10 +11,10 @@ import shapely
 from affine import Affine
 
 from weft_geo.errors import CrsError
+from weft_geo.vector.arrays import Bools, Ints, Shapes
 from weft_geo.vector.ground import Ground, as_pyproj
 from weft_geo.vector.object_classes import Names
-from weft_geo.vector.outline import Bools, Ints
-from weft_geo.vector.polygons import MULTIPOLYGON, POLYGON, Shapes
+from weft_geo.vector.polygons import MULTIPOLYGON, POLYGON
 
 if TYPE_CHECKING:
     import geopandas

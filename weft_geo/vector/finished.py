@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weft_geo.vector.arrays import Bools, Ints
 from weft_geo.vector.marks import Table
-from weft_geo.vector.outline import Bools, Ints
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ import copy
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyproj
 import shapely
 from affine import Affine
 
 from weft_geo.errors import CrsError
-
-Floats = npt.NDArray[np.float64]
+from weft_geo.vector.arrays import Floats
 
 EXACT_EXTENT_M = 5_000.0
 """Objects longer than this are measured edge by edge on the ellipsoid; smaller ones by the metric at their centre,

@@ -9,14 +9,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from weft_geo.vector.arrays import Bools, Ints
 from weft_geo.vector.crossings import find_crossings
 from weft_geo.vector.outline import (
     ACROSS,
     ALONG,
     BOTTOM,
     END,
-    Bools,
-    Ints,
     Runs,
     find_corners,
     max_runs,

@@ -10,9 +10,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from weft_geo.geo.aoi import Box
-from weft_geo.vector.outline import Bools
+from weft_geo.vector.arrays import Bools, Shapes
 from weft_geo.vector.pairs import ObjectPairs, pair_objects
-from weft_geo.vector.polygons import Shapes
 
 if TYPE_CHECKING:
     import geopandas

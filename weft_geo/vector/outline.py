@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from weft_geo.vector.arrays import Bools, Ints
 
 END, BOTTOM = 1, 2
 """Bits of a corner's kind: it closes a run (else opens one); it lies on the run's lower side (else on its upper)."""

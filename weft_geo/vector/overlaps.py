@@ -18,8 +18,7 @@ import pyarrow as pa
 import pyarrow.compute
 import shapely
 
-from weft_geo.vector.outline import Bools, Ints
-from weft_geo.vector.polygons import Shapes
+from weft_geo.vector.arrays import Bools, Ints, Shapes
 
 MEASURES = ("geometry", "area_m2", "perimeter_m")
 STAGES = ("simple", "square")

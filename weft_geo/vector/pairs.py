@@ -22,11 +22,9 @@ from shapely.geometry.base import BaseGeometry
 from weft_geo.errors import CrsError, InputError
 from weft_geo.geo.aoi import Box, place_area, read_area
 from weft_geo.geo.ground import parse_crs
+from weft_geo.vector.arrays import Bools, Floats, Ints, Shapes
 from weft_geo.vector.equal_area import FlatLayer, lay_flat
-from weft_geo.vector.ground import Floats
 from weft_geo.vector.object_classes import read_classes
-from weft_geo.vector.outline import Bools, Ints
-from weft_geo.vector.polygons import Shapes
 
 if TYPE_CHECKING:
     import geopandas

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
-from weft_geo.vector.ground import EXACT_EXTENT_M, Floats, Ground
-from weft_geo.vector.outline import Bools, Ints
+from weft_geo.vector.arrays import Bools, Floats, Ints, Shapes
+from weft_geo.vector.ground import EXACT_EXTENT_M, Ground
 from weft_geo.vector.rings import following
 
-Shapes = npt.NDArray[np.object_]
 POLYGON, MULTIPOLYGON = int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON)
 
 

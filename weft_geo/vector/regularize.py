@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from weft_geo.vector.ground import Floats, Ground, lay, metric_frame
-from weft_geo.vector.outline import Bools
-from weft_geo.vector.polygons import MULTIPOLYGON, POLYGON, Polygons, Shapes
+from weft_geo.vector.arrays import Bools, Floats, Shapes
+from weft_geo.vector.ground import Ground, lay, metric_frame
+from weft_geo.vector.polygons import MULTIPOLYGON, POLYGON, Polygons
 from weft_geo.vector.walls import find_directions, fit_walls, open_ring, roundness, straight_stretches
 
 LEAST_IOU = 0.85

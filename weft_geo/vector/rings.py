@@ -18,9 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from weft_geo.vector.outline import BOTTOM, END, Bools, Ints
-
-Floats = npt.NDArray[np.float64]
+from weft_geo.vector.arrays import Bools, Ints
+from weft_geo.vector.outline import BOTTOM, END
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weft_geo.geo.raster import Raster
-from weft_geo.vector.outline import Bools, Ints
+from weft_geo.vector.arrays import Bools, Ints
 
 
 class RowReader:

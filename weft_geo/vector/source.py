@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from weft_geo.errors import InputError, RasterError
 from weft_geo.geo.raster import Raster
-from weft_geo.vector.outline import Bools, Ints
+from weft_geo.vector.arrays import Bools, Ints
 from weft_geo.vector.row_reader import RowReader
 from weft_geo.vector.strip import Strip
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute  # makes pa.compute available
 
 from weft_geo.errors import RunError
-from weft_geo.vector.outline import Ints
+from weft_geo.vector.arrays import Ints
 
 BATCH_BYTES = 2 << 20
 BATCH_ROWS = 1 << 15

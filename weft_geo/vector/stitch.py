@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weft_geo.vector.arrays import Bools, Ints
 from weft_geo.vector.finished import Finished, bring_together
 from weft_geo.vector.marks import Table, corner_marks, crossing_marks, measure_parts
-from weft_geo.vector.outline import Bools, Ints, Runs, connected, find_runs, touching
+from weft_geo.vector.outline import Runs, connected, find_runs, touching
 from weft_geo.vector.strip import Strip
 
 

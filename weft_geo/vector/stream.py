@@ -12,10 +12,10 @@ import numpy.typing as npt
 from affine import Affine
 
 from weft_geo.errors import CrsError, InputError
+from weft_geo.vector.arrays import Bools
 from weft_geo.vector.ground import Ground
 from weft_geo.vector.layer_file import LayerFile
 from weft_geo.vector.options import VectorOptions
-from weft_geo.vector.outline import Bools
 from weft_geo.vector.source import mask_strip, probability_strip
 from weft_geo.vector.strip import Strip
 from weft_geo.vector.vectorizer import Vectorizer

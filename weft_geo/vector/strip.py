@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from weft_geo.vector.outline import Bools, Ints
+from weft_geo.vector.arrays import Bools, Ints
 
 
 @dataclass(frozen=True)

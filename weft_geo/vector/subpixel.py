@@ -24,9 +24,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from weft_geo.vector.arrays import Bools, Floats, Ints
 from weft_geo.vector.crossings import NEAREST
-from weft_geo.vector.outline import ACROSS, Bools, Ints, connected
-from weft_geo.vector.rings import Floats, Rings, following, link_rings, preceding
+from weft_geo.vector.outline import ACROSS, connected
+from weft_geo.vector.rings import Rings, following, link_rings, preceding
 
 FINE = 2.0**20
 """Parts of a pixel in which areas are summed and moves are made. Sums of integers do not depend on where a ring begins,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from weft_geo.vector.ground import Floats
-from weft_geo.vector.outline import Ints
+from weft_geo.vector.arrays import Floats, Ints
 
 NEARLY, ROUGHLY = np.radians(4), np.radians(15)
 """A wall nearly has a direction, and is given it; or roughly, which tells a building from a crooked thing."""
