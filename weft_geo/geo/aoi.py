@@ -6,6 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -83,7 +84,9 @@ def read_aoi(aoi: str | Path | Box, info: RasterInfo) -> AreaOfInterest:
     area = place_area(area, crs or info.required_crs, info.required_crs, (*corners.min(0), *corners.max(0)))
     inverse = ~info.transform
     pixels = affine_transform(area, [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f])
-    pixels = _polygons(shapely.intersection(pixels, shapely.box(0, 0, info.width, info.height)))
+    pixels = shapely.intersection(pixels, shapely.box(0, 0, info.width, info.height))
+    # Lines and points remain of polygons that touch the scene from outside; drawn as pixels, lines would be as wide.
+    pixels = shapely.union_all(polygon_parts(pixels))
     if pixels.is_empty or pixels.area == 0:
         raise InputError(f"the area of interest {aoi} does not overlap {info.name}; is it in the right CRS?")
     min_col, min_row, max_col, max_row = pixels.bounds
@@ -135,8 +138,7 @@ def _read_polygons(path: str, of: str) -> tuple[BaseGeometry, CRS]:
             layer = geopandas.read_file(path)
     except Exception as error:  # pyogrio raises several unrelated types for one unreadable file
         raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error
-    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(layer.geometry.dropna().to_numpy())))
-    shapes = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]  # of collections too
+    shapes = polygon_parts(shapely.make_valid(layer.geometry.dropna().to_numpy()))
     if not len(shapes):
         raise VectorError(f"{path} holds no polygons, so it is no area of interest")
     if layer.crs is None:
@@ -144,13 +146,10 @@ def _read_polygons(path: str, of: str) -> tuple[BaseGeometry, CRS]:
     return shapely.union_all(shapes), CRS.from_wkt(layer.crs.to_wkt())
 
 
-def _polygons(area: BaseGeometry) -> BaseGeometry:
-    """An area without lines and points, which remain of polygons that touch the scene from outside.
-
-    Drawn as pixels, lines would be as wide as these.
-    """
-    parts = shapely.get_parts(shapely.get_parts(area))
-    return shapely.union_all(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
+def polygon_parts(shapes: Any) -> NDArray[np.object_]:
+    """The polygons in one or more geometries of any type, those in multipolygons and collections too."""
+    parts = shapely.get_parts(shapely.get_parts(shapes))
+    return np.asarray(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON], dtype=object)
 
 
 def place_area(area: BaseGeometry, crs: CRS, onto: CRS, bounds: Box) -> BaseGeometry:

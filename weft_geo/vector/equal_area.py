@@ -11,6 +11,7 @@ import shapely
 from affine import Affine
 
 from weft_geo.errors import CrsError
+from weft_geo.geo.aoi import polygon_parts
 from weft_geo.vector.arrays import Bools, Ints, Shapes
 from weft_geo.vector.ground import Ground, as_pyproj
 from weft_geo.vector.object_classes import Names
@@ -109,6 +110,5 @@ def _repair(layer: FlatLayer) -> FlatLayer:
     bad = ~shapely.is_valid(fixed)
     fixed[bad] = shapely.make_valid(fixed[bad], method="structure", keep_collapsed=False)
     for k in np.flatnonzero(~np.isin(shapely.get_type_id(fixed), (POLYGON, MULTIPOLYGON))):
-        parts = shapely.get_parts(shapely.get_parts(fixed[k]))
-        fixed[k] = shapely.multipolygons(parts[shapely.get_type_id(parts) == POLYGON])
+        fixed[k] = shapely.multipolygons(polygon_parts(fixed[k]))
     return FlatLayer(fixed, layer.rows, layer.classes).take(np.asarray(shapely.area(fixed) > 0))
