@@ -18,8 +18,8 @@ def to_longitudes(shapes: Shapes, change: pyproj.Transformer) -> Shapes:
     """Polygons in longitude and latitude, cut at 180°.
 
     Args:
-        shapes: Polygons and MultiPolygons in the CRS that `change` comes from.
-        change: to longitude and latitude in degrees, always in this order.
+        shapes: Polygons and MultiPolygons in a CRS.
+        change: from that CRS to longitude and latitude in degrees, always in this order.
 
     Returns:
         As many Polygons and MultiPolygons.
@@ -33,8 +33,8 @@ def to_longitudes(shapes: Shapes, change: pyproj.Transformer) -> Shapes:
 
 def _reaches_over(moved: Shapes) -> Bools:
     """[shapes] whether a corner lies beyond 180°, or two that follow each other lie more than that apart."""
-    rings, part = shapely.get_rings(shapely.get_parts(moved, return_index=True)[0], return_index=True)
-    of_part = shapely.get_parts(moved, return_index=True)[1]
+    parts, of_part = shapely.get_parts(moved, return_index=True)
+    rings, part = shapely.get_rings(parts, return_index=True)
     points, ring = shapely.get_coordinates(rings, return_index=True)
     far = np.abs(points[:, 0]) > 180
     far[1:] |= (np.abs(np.diff(points[:, 0])) > 180) & (np.diff(ring) == 0)

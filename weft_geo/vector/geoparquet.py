@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pyproj
 import shapely
 
+from weft_geo.vector.polygons import MULTIPOLYGON
+
 
 def write_geoparquet(
     target: Path,
@@ -40,7 +42,8 @@ def write_geoparquet(
     with pq.ParquetWriter(target, schema, compression="zstd", store_schema=False) as writer:
         for batch in batches:
             shapes = shapely.from_wkb(np.asarray(batch.column("geometry")))
-            kinds |= {("Polygon", "MultiPolygon")[int(kind == 6)] for kind in np.unique(shapely.get_type_id(shapes))}
+            types = np.unique(shapely.get_type_id(shapes))
+            kinds |= {"MultiPolygon" if kind == MULTIPOLYGON else "Polygon" for kind in types}
             bounds = shapely.bounds(shapes)
             total[:2] = np.minimum(total[:2], bounds[:, :2].min(axis=0))
             total[2:] = np.maximum(total[2:], bounds[:, 2:].max(axis=0))

@@ -51,8 +51,6 @@ class Spool:
         Raises:
             RunError: the disk is full, or something of the kind.
         """
-        if not len(first):
-            return
         for begin in range(0, len(first), BATCH_ROWS):
             try:
                 self._writer.write_batch(batch.slice(begin, BATCH_ROWS))
