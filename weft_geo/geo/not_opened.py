@@ -35,8 +35,16 @@ def require_path(scene: object) -> None:
     raise RasterError(f"a scene is the path of a raster, or whatever else GDAL opens by a name, not {what}; {advice}")
 
 
-def _inside(archive: Path, prefix: str, names: list[str]) -> list[str]:
-    """How GDAL calls the files of an archive, rasters first if their names tell."""
+def _files_inside(archive: Path) -> list[str]:
+    """What GDAL calls the files of an archive, the rasters alone if their names tell; none of what is no archive."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            prefix, names = "/vsizip", [name for name in zipped.namelist() if not name.endswith("/")]
+    elif archive.is_file() and tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as tarred:
+            prefix, names = "/vsitar", [member.name for member in tarred if member.isfile()]
+    else:
+        return []
     rasters = [name for name in names if name.lower().endswith(SCENE_SUFFIXES)]
     return [f"{prefix}/{archive.absolute()}/{name}" for name in rasters or names]
 
@@ -55,21 +63,13 @@ def not_opened(path: str | Path, error: Exception) -> RasterError:
     except OSError as denied:
         return RasterError(f"{path} cannot be opened: {denied.strerror}")
     if not there:
-        beside = sorted(
-            item.name for item in local.parent.glob("[!.]*") if item.suffix.lower() in (".tif", ".tiff", ".vrt")
-        )
+        beside = sorted(item.name for item in local.parent.glob("[!.]*") if item.suffix.lower() in SCENE_SUFFIXES)
         others = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
         return RasterError(f"{path} does not exist{others}")
     if local.is_dir():
         return RasterError(f"{path} is a folder, not a raster; give the file inside it")
-    if zipfile.is_zipfile(local):
-        with zipfile.ZipFile(local) as archive:
-            inside = [name for name in archive.namelist() if not name.endswith("/")]
-        return RasterError(f"{path} is an archive; give the raster in it: {some(_inside(local, '/vsizip', inside))}")
-    if local.is_file() and tarfile.is_tarfile(local):
-        with tarfile.open(local) as archive:
-            inside = [member.name for member in archive if member.isfile()]
-        return RasterError(f"{path} is an archive; give the raster in it: {some(_inside(local, '/vsitar', inside))}")
+    if inside := _files_inside(local):
+        return RasterError(f"{path} is an archive; give the raster in it: {some(inside)}")
     return RasterError(f"{path} cannot be opened as a raster: {refusal(error) or error}")
 
 
