@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import CheckpointError, ContractError, InputError, InterruptedRunError, RunError, one_line
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY, ModelContract
+from weft_geo.geo.processors import count_cores, threads_asked_for
 from weft_geo.inference.halves import Arrays, Halves, MemoryShortError, tells_of_memory
-from weft_geo.inference.processors import count_cores, threads_asked_for
 
 MOST_BATCHES = 4
 """Batches at the same time on a CPU at most; each takes memory of its own."""

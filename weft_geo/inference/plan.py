@@ -17,6 +17,7 @@ from weft_geo.geo.aoi import Box, read_aoi
 from weft_geo.geo.fit import units_for_pixels
 from weft_geo.geo.ground import crs_name, describe_pixel
 from weft_geo.geo.normalize import Bands, measure_normalizer, select_bands
+from weft_geo.geo.processors import count_processors
 from weft_geo.geo.raster import open_raster
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.windows import WindowGrid
@@ -24,7 +25,6 @@ from weft_geo.inference.backends import Predictor, as_predictor
 from weft_geo.inference.columns import split_columns
 from weft_geo.inference.estimate import Wanted, estimate_engine_bytes, fit, measure_model
 from weft_geo.inference.job import SceneJob
-from weft_geo.inference.processors import count_processors
 from weft_geo.inference.strips import MOST_ROWS
 
 LEAST_CACHE_BYTES = 32 << 20

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from weft_geo.errors import InputError, InterruptedRunError, MissingExtraError, RunError, WeftGeoError, one_line
 from weft_geo.geo.contract import ModelContract
+from weft_geo.geo.processors import THREADS_VARIABLE
 from weft_geo.inference.backends import Predictor, answer_here
 from weft_geo.inference.ledger import Entry, SceneTask, run_scene
-from weft_geo.inference.processors import THREADS_VARIABLE
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 
 MOST_ATTEMPTS = 3

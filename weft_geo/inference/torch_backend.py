@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from weft_geo.errors import InputError, RunError, WeftGeoError, one_line
+from weft_geo.geo.processors import threads_asked_for
 from weft_geo.inference.gpu_lanes import Ask, GpuLanes
 from weft_geo.inference.halves import Halves, MemoryShortError, tells_of_memory
-from weft_geo.inference.processors import threads_asked_for
 from weft_geo.inference.stored_windows import Levels, StoredWindows
 from weft_geo.inference.torch_windows import mean_over, normalize, portable, to_levels
 from weft_geo.models import load_checkpoint

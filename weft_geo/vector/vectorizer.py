@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from weft_geo.errors import InputError
+from weft_geo.geo.processors import count_processors
 from weft_geo.vector.attributes import WAITING_SCHEMA, Rows, describe
 from weft_geo.vector.export import SCHEMA
 from weft_geo.vector.ground import DRAWN_SHARE, EXACT_SHARE, Ground
@@ -26,8 +26,7 @@ LOT_PIXELS = 1 << 21
 LEAST_LOT_PIXELS = 1 << 18
 """Fewer rows than this wait for more, which keeps the time down when they arrive one by one."""
 
-
-OUTLINERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+OUTLINERS = min(4, count_processors())
 """Lots outlined at once; each costs memory, and more would wait for the stitching, which is not divided."""
 
 

@@ -13,7 +13,6 @@ THREADS_VARIABLE = "WEFT_GEO_THREADS"
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """``quota period`` in microseconds, or ``max period``: https://docs.kernel.org/admin-guide/cgroup-v2.html."""
 
-
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 """Names the processors that are one core; Linux alone has it."""
 

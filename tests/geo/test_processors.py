@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from weft_geo.inference import processors
+from weft_geo.geo import processors
 
 
 def test_processors_of_one_core_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
