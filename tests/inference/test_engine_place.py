@@ -172,7 +172,7 @@ def test_a_part_of_a_scene_is_what_the_whole_gives_there(
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     low, right = data.draw(st.integers(top + 1, height)), data.draw(st.integers(left + 1, width))
     (west, north), (east, south) = UTM @ (left, top), UTM @ (right, low)
-    monkeypatch.setattr(plan, "fit", lambda job, *_: replace(job, blocks=split_columns(job.grid, blocks)))
+    monkeypatch.setattr(plan, "fit_into_memory", lambda job, *_: replace(job, blocks=split_columns(job.grid, blocks)))
     report = predict_scene(
         scene, model, probability=tmp_path / "part.tif", mask=tmp_path / "n.tif", overwrite=True,
         aoi=(west, south, east, north),

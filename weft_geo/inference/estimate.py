@@ -59,12 +59,21 @@ def estimate_engine_bytes(job: SceneJob, predictor: Predictor, wanted: Wanted) -
     return max([held, *finishing])
 
 
-def fit(
+def fit_into_memory(
     job: SceneJob, predictor: Predictor, wanted: Wanted, max_memory: str | int | None, free_batch: bool
 ) -> SceneJob:
     """The job in smaller batches, then in as many blocks of columns as it takes to stay within the memory.
 
-    Without a limit the engine's buffers may take half of what the machine has left.
+    Args:
+        job: The job, in one block of columns.
+        predictor: The model.
+        wanted: The layers that are written.
+        max_memory: Memory that the process may take, in bytes or as ``"4GB"``; without a limit the engine's buffers
+            may take half of what the machine has left.
+        free_batch: The size of a batch was not asked for, so it may be changed.
+
+    Raises:
+        InputError: The limit is too small for any number of blocks, or is no amount.
     """
 
     def engine(job: SceneJob) -> int:

@@ -23,7 +23,7 @@ from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.windows import WindowGrid
 from weft_geo.inference.backends import Predictor, as_predictor
 from weft_geo.inference.columns import split_columns
-from weft_geo.inference.estimate import Wanted, estimate_engine_bytes, fit, measure_model
+from weft_geo.inference.estimate import Wanted, estimate_engine_bytes, fit_into_memory, measure_model
 from weft_geo.inference.job import SceneJob
 from weft_geo.inference.strips import MOST_ROWS
 
@@ -148,7 +148,7 @@ def open_job(
                 cache_bytes=cache_bytes,
                 warnings=tuple(notes),
             )
-            yield fit(job, predictor, wanted, max_memory, batch_size is None)
+            yield fit_into_memory(job, predictor, wanted, max_memory, batch_size is None)
 
 
 def plan_scene(
