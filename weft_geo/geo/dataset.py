@@ -23,15 +23,16 @@ _spoilt: list[Any] = []
 
 
 class Dataset:
-    """A dataset under the name of its path, as long as the block of a ``with``.
+    """A dataset that is open for the block of a ``with``, and is another one after a VRT has failed.
 
     Args:
         path: As it was given; tells whether a network is between.
-        opened: Opens it, and gives the dataset that it is warped from (or itself) and it. Asked again after a failure,
-            with True.
+        opened: Opens it, and gives two datasets of rasterio: the one that reads the file, and the one to read from.
+            They are the same unless the latter is warped. False says that it is the first time, True that it is
+            opened once more.
 
     Attributes:
-        current: Of rasterio, open.
+        current: The dataset of rasterio to read from, open.
     """
 
     def __init__(self, path: str, opened: Callable[[bool], AbstractContextManager[tuple[Any, Any]]]) -> None:

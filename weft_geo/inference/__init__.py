@@ -1,9 +1,6 @@
-"""Scene in, layers out: windows, predictors, blending, and the engine that joins them. No torch.
+"""Scene in, layers out: windows, predictors, blending, and the engine that joins them. No torch, but for its backend.
 
-Modules, in the order of their dependence: processors, interrupts, lock, stages, columns, blending, symmetries,
-stored_windows, halves, backends (and onnx_backend, gpu_lanes, torch_windows, torch_backend), augment, strips, job,
-estimate, plan, rows, journal, provenance, layers, run, engine, ledger, local_engine, ray_cluster, ray_engine,
-ray_model, fleet.
+ARCHITECTURE.md says which module holds what.
 """
 
 from weft_geo.geo.contract import ModelContract

@@ -39,7 +39,10 @@ class Predictor(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Hexadecimal SHA-256 of the model's file; empty if there is no file."""
+        """Hexadecimal SHA-256 of the model's file; empty if there is no file.
+
+        Whatever else its answers depend on follows behind a plus each: ``…+bf16``, ``…+bf16+d4``.
+        """
 
     @property
     def device(self) -> str:

@@ -1,7 +1,9 @@
 """One scene in, layers out: read → batch → model → blend → write, in one pass from top to bottom.
 
-The caller's thread runs the model and nothing else; the other stages run in threads of their own behind bounded queues.
-Nothing but a band of rows as high as a window is ever held, so memory does not grow with the scene's height.
+The caller's thread runs the model, or waits for it where it takes several batches at the same time; the other stages
+run in threads of their own behind bounded queues. Nothing but a band of rows as high as a window is ever held, so
+memory does not grow with the scene's height. Where the band is too wide for the memory, the scene is worked on in
+blocks of columns, with a pass for each.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class PredictReport:
         resumed: Those of them that an earlier run had finished.
         skipped: Those of them that hold no wanted pixel, and were not given to the model.
         seconds: Wall time of the whole run.
-        model_seconds: Time inside the model.
+        model_seconds: Time inside the model, of all batches together; where it takes several at the same time, this
+            may be more than ``seconds``.
         read_seconds: Time spent reading, most of it while the model ran.
         peak_memory_bytes: Largest resident memory of the process so far; 0 where the system does not tell.
         height: Rows of the output.

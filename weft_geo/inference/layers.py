@@ -95,8 +95,8 @@ class Outputs:
 class Layers:
     """Takes finished rows from top to bottom and writes every layer that is wanted.
 
-    Use as a context manager: ``push`` all rows, then ``finish``, then ``publish``. Leaving without ``publish`` leaves
-    nothing behind.
+    Use as a context manager: ``push`` all rows, then ``finish``, then ``publish``. Leaving by an exception before that
+    leaves nothing behind.
 
     Args:
         outputs: Where to.

@@ -25,10 +25,13 @@ from weft_geo.inference.provenance import count_objects, read_provenance, stamp_
 from weft_geo.progress import Progress
 
 Entry = dict[str, Any]
-"""What the ledger says of a scene: ``scene``, ``status`` (``done`` or ``failed``), ``outputs``, ``run``; and ``error``,
-or ``objects``, ``windows``, ``seconds`` and, where there are any, ``warnings``; of an output that was in place before
-its entry could be made, ``objects`` alone."""
+"""What the ledger says of a scene: ``scene``, ``status`` (``done`` or ``failed``), ``outputs``, ``run`` (see
+``describe_run``), and besides
 
+- of a scene that failed, ``error``;
+- of one that is done, ``objects``, ``windows``, ``seconds`` and, where there are any, ``warnings``;
+- of one that an earlier run had done and was killed before it could note that, ``objects``.
+"""
 
 SAVING_SHARE = 0.02
 """Of the time of a run, what writing its ledger may take: that of 10,000 scenes is written in 50 ms."""

@@ -162,7 +162,7 @@ def plan_scene(
 ) -> ScenePlan:
     """Says what ``predict_scene`` would do, and how much memory it would take.
 
-    The model's own need is measured: it is run once, on one batch of zeros.
+    The model's own need is measured: it is run on zeros, on as many batches as it takes at the same time.
 
     Args:
         scene: The scene's path.
