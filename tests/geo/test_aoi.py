@@ -31,16 +31,16 @@ def info(make_raster: MakeRaster) -> RasterInfo:
 def test_a_box_in_the_scenes_crs(info: RasterInfo) -> None:
     aoi = read_aoi("500010,4999980,500020.2,4999995", info)
     assert (aoi.top, aoi.left, aoi.height, aoi.width) == (10, 20, 30, 21)
-    inside = aoi.mask(0, 30)
+    inside = aoi.mask(10, 20, 30, 21)
     assert inside[:, :20].all()
     assert not inside[:, 20].any()  # 0.4 of a pixel, its centre outside
-    np.testing.assert_array_equal(aoi.mask(7, 5), inside[7:12])
+    np.testing.assert_array_equal(aoi.mask(17, 25, 5, 12), inside[7:12, 5:17])
 
 
 def test_a_box_may_stick_out(info: RasterInfo) -> None:
     aoi = read_aoi((0.0, 0.0, 1e6, 1e7), info)
     assert (aoi.top, aoi.left, aoi.height, aoi.width) == (0, 0, 64, 96)
-    assert aoi.mask(0, 64).all()
+    assert aoi.mask(0, 0, 64, 96).all()
 
 
 @pytest.mark.parametrize("transform", [UTM, UTM @ Affine.rotation(30), Affine(0.5, 0, 500_000, 0, 0.5, 5_000_000)])
@@ -53,8 +53,10 @@ def test_a_layer_in_any_crs_on_any_grid(make_raster: MakeRaster, tmp_path: Path,
     layer.to_file(tmp_path / "area.gpkg")
     aoi = read_aoi(tmp_path / "area.gpkg", info)
     assert shapely.hausdorff_distance(aoi.geometry, in_pixels) < 0.01
-    inside = np.zeros((64, 96), bool)
-    inside[aoi.top : aoi.top + aoi.height, aoi.left : aoi.left + aoi.width] = aoi.mask(0, aoi.height)
+    inside = aoi.mask(0, 0, 64, 96)
+    touched = np.zeros((64, 96), bool)
+    touched[aoi.top : aoi.top + aoi.height, aoi.left : aoi.left + aoi.width] = True
+    assert not (inside & ~touched).any()
     cols, rows = np.meshgrid(np.arange(96) + 0.5, np.arange(64) + 0.5)
     clear = shapely.distance(in_pixels.exterior, shapely.points(cols, rows)) > 0.05
     np.testing.assert_array_equal(inside[clear], shapely.contains_xy(in_pixels, cols, rows)[clear])
@@ -97,7 +99,7 @@ def test_an_area_may_reach_beyond_what_the_scenes_crs_can_tell(info: RasterInfo,
     world.to_file(tmp_path / "world.gpkg")
     aoi = read_aoi(tmp_path / "world.gpkg", info)
     assert (aoi.top, aoi.left, aoi.height, aoi.width) == (0, 0, 64, 96)
-    assert aoi.mask(0, 64).all()
+    assert aoi.mask(0, 0, 64, 96).all()
 
 
 def test_an_area_elsewhere_does_not_overlap(info: RasterInfo, tmp_path: Path) -> None:
@@ -133,4 +135,4 @@ def test_what_touches_the_scene_from_outside_takes_no_pixels(
         geopandas.GeoDataFrame(geometry=shapes, crs=info.crs).to_file(tmp_path / "a.gpkg")
         areas.append(read_aoi(tmp_path / "a.gpkg", info))
     assert (areas[0].top, areas[0].left) == (areas[1].top, areas[1].left)
-    np.testing.assert_array_equal(*(area.mask(0, area.height) for area in areas))
+    np.testing.assert_array_equal(*(area.mask(0, 0, info.height, info.width) for area in areas))

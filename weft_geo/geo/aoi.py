@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class AreaOfInterest:
     """An area in pixel coordinates of one grid.
 
     Attributes:
-        geometry: (column, row) polygons.
+        geometry: Polygons, in (column, row).
         top: First row that the area touches.
         left: First column.
         height: Rows that it touches.
@@ -44,25 +44,22 @@ class AreaOfInterest:
     height: int
     width: int
 
-    def within(self, top: int, left: int, height: int, width: int) -> AreaOfInterest:
-        """The same area, counted from the corner of a larger part of the grid."""
-        return replace(self, top=top, left=left, height=height, width=width)
-
-    def mask(self, top: int, height: int, left: int = 0, width: int | None = None) -> NDArray[np.bool_]:
-        """Pixels whose centre lies inside.
+    def mask(self, top: int, left: int, height: int, width: int) -> NDArray[np.bool_]:
+        """Which pixels of a rectangle have their centre inside.
 
         Args:
-            top: First row, counted from the area's own top.
+            top: First row.
+            left: First column.
             height: Rows.
-            left: First column, counted from the area's own left.
-            width: Columns; None means all.
+            width: Columns.
 
         Returns:
             ``[height, width]``.
         """
-        corner = Affine.translation(self.left + left, self.top + top)
-        shape = (height, self.width if width is None else width)
-        inside: NDArray[np.bool_] = geometry_mask([self.geometry], out_shape=shape, transform=corner, invert=True)
+        corner = Affine.translation(left, top)
+        inside: NDArray[np.bool_] = geometry_mask(
+            [self.geometry], out_shape=(height, width), transform=corner, invert=True
+        )
         return inside
 
 

@@ -37,7 +37,7 @@ class SceneJob:
         is_mosaic: Whether all but the first of them are its tiles.
         bands: 1-based band numbers in the model's order.
         normalizer: How values are scaled.
-        aoi: Area of interest, counted from ``origin``.
+        aoi: Area of interest, on that grid; None for all of it.
         origin: (row, column) on that grid of the corner of the windows.
         grid: The windows: those of the whole scene that touch the output, so that it is what the whole scene gives
             there.

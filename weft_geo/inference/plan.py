@@ -124,13 +124,10 @@ def open_job(
             area, origin, output = None, (0, 0), (0, 0, *size)
             if aoi is not None:
                 area = read_aoi(aoi, raster.info)
-                (top, rows), (left, cols) = (
-                    grid.rows.around(area.top, area.height),
-                    grid.cols.around(area.left, area.width),
-                )
+                top, rows = grid.rows.around(area.top, area.height)
+                left, cols = grid.cols.around(area.left, area.width)
                 origin, output = (top, left), (area.top - top, area.left - left, area.height, area.width)
                 grid = WindowGrid(rows, cols)
-                area = area.within(top, left, rows.length, cols.length)
             job = SceneJob(
                 raster=raster,
                 files=source.files,

@@ -94,7 +94,7 @@ class StripReader:
         bands: 1-based band numbers in the model's order.
         normalizer: Turns stored values into the model's numbers; None leaves them as stored.
         batch_size: Windows in a batch, at most.
-        aoi: Area outside of which nothing is wanted; its corner is ``origin``.
+        aoi: Area outside of which nothing is wanted, on the raster's grid.
         workers: Threads that cut and normalise.
 
     Attributes:
@@ -203,7 +203,7 @@ class StripReader:
             valid = self._raster.valid(*area, values)
             wanted = valid
             if self._aoi is not None:
-                wanted = valid & self._aoi.mask(top, count, self._block.origin, self._block.width)
+                wanted = valid & self._aoi.mask(*area)
             self.read_seconds += time.perf_counter() - began
             yield _Rows(values, valid, wanted)
             top += count
