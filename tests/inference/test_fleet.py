@@ -1,5 +1,6 @@
 """Many scenes, here and on a local Ray cluster of two workers."""
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -64,6 +66,7 @@ def test_what_is_done_is_not_run_again(make_raster: MakeRaster, tmp_path: Path) 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 import numpy as np
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import CallablePredictor, SceneTask, run_fleet
@@ -282,6 +285,26 @@ def test_two_runs_into_one_folder_refuse_each_other(make_raster: MakeRaster, tmp
         run_fleet(tasks, make_oracle, ledger)
     assert not ledger.exists()
     assert len(run_fleet(tasks, make_oracle, ledger)) == 2
+
+
+def test_a_ledger_that_cannot_be_written_says_so(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, ledger = scenes_in(tmp_path, make_raster, 1), tmp_path / "ledger.json"
+    write = Path.write_text
+
+    def fill(self: Path, *args: Any, **options: Any) -> int:
+        if "ledger.json" in self.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(self, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", fill)
+        with pytest.raises(RunError, match=r"the ledger .*ledger\.json cannot be written: No space left on device"):
+            run_fleet(tasks, make_oracle, ledger)
+    (entry,) = run_fleet(tasks, make_oracle, ledger)  # its output says that it is done
+    assert entry["status"] == "done"
+    assert "windows" not in entry
 
 
 def test_statistics_beside_a_scene_change_nothing(make_raster: MakeRaster, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def run_fleet(
         OutputBusyError: Another run is at work with this ledger.
         OutputExistsError: An output is there of a scene that is not done by this very run.
         MissingExtraError: Ray is not installed.
+        RunError: The ledger cannot be written, or there are no workers on the cluster any more.
         InterruptedRunError: The process was asked to terminate.
     """
     if engine not in ENGINES:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, WeftGeoError
+from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, RunError, WeftGeoError
 from weft_geo.geo.lock import remove_left_lock
 from weft_geo.geo.whole_files import place_of, written_whole
 from weft_geo.inference.backends import Predictor
@@ -154,14 +154,21 @@ class Ledger:
             self.save(tasks)
 
     def save(self, tasks: Sequence[SceneTask]) -> None:
-        """Brings to disk what is not there yet; the entries of ``tasks`` come first, in their order."""
+        """Brings to disk what is not there yet; the entries of ``tasks`` come first, in their order.
+
+        Raises:
+            RunError: The disk does not take it.
+        """
         if not self._unsaved:
             return
         began = time.monotonic()
         order = [task.scene for task in tasks]
         entries = [self._entries[scene] for scene in dict.fromkeys([*order, *self._entries]) if scene in self._entries]
-        with written_whole(self.path) as beside:
-            beside.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        try:
+            with written_whole(self.path) as beside:
+                beside.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"the ledger {self.path} cannot be written: {error.strerror}; is the disk full?") from error
         now = time.monotonic()
         self._due = now + (now - began) / SAVING_SHARE
         self._unsaved = False
