@@ -119,9 +119,7 @@ def model_alone(scene: Path, predictor: Predictor) -> float:
     """
     with open_job(scene, predictor) as job:
         (block,) = job.blocks
-        reader = StripReader(
-            job.raster, job.origin, job.grid, block, job.bands, job.normalizer, job.batch_size, job.aoi, job.workers
-        )
+        reader = StripReader(job, block, as_stored=False)
         with closing(reader.batches()) as batches:
             images = [batch.images.copy() for batch in batches if len(batch.images)]
 

@@ -43,7 +43,7 @@ def estimate_engine_bytes(job: SceneJob, predictor: Predictor, wanted: Wanted) -
     image, answer = 4 * len(job.bands), 4 * classes
     if takes_stored(predictor):
         image, answer = itemsize * len(job.bands) + 1, 2 * classes
-    held = StripReader.bytes_needed(grid, width, len(job.bands), itemsize, info.block_shape[0])
+    held = StripReader.bytes_needed(job, width)
     beside = predictor.concurrency if predictor.concurrency > 1 else 0  # batches in flight but the first, and one more
     pixels = job.batch_size * grid.shape[0] * grid.shape[1]
     held += pixels * (image * (READ_AHEAD + 2 + beside) + answer * (BLEND_BEHIND + 1 + beside))

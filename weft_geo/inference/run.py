@@ -75,17 +75,7 @@ class Run:
 
     def _run_block(self, number: int, start: Checkpoint) -> None:
         job, block = self._job, self._job.blocks[number]
-        reader = StripReader(
-            job.raster,
-            job.origin,
-            job.grid,
-            block,
-            job.bands,
-            None if takes_stored(self._predictor) else job.normalizer,
-            job.batch_size,
-            job.aoi,
-            job.workers,
-        )
+        reader = StripReader(job, block, takes_stored(self._predictor))
         with ExitStack() as stack:
             storing = _Storing(job, number, self._layers, self._journal, start, stack)
             store = stack.enter_context(Behind(storing.store, STORE_BEHIND, "store"))

@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weft_geo.geo.aoi import AreaOfInterest
 from weft_geo.geo.gdal_settings import hand_over_settings
-from weft_geo.geo.normalize import Normalizer
-from weft_geo.geo.raster import Raster
-from weft_geo.geo.windows import WindowGrid, reflect_index
+from weft_geo.geo.windows import reflect_index
 from weft_geo.inference.columns import ColumnBlock
+from weft_geo.inference.job import SceneJob
 from weft_geo.inference.stages import ahead
 
 LEAST_ROWS = 128
@@ -87,55 +85,32 @@ class StripReader:
     """Makes ``Batch`` items, row of windows by row of windows.
 
     Args:
-        raster: The scene on the grid that the model sees.
-        origin: (row, column) of the part to read.
-        grid: The windows over that part.
-        block: Its columns to work on.
-        bands: 1-based band numbers in the model's order.
-        normalizer: Turns stored values into the model's numbers; None leaves them as stored.
-        batch_size: Windows in a batch, at most.
-        aoi: Area outside of which nothing is wanted, on the raster's grid.
-        workers: Threads that cut and normalise.
+        job: The scene, its windows and how they are made.
+        block: The columns to work on.
+        as_stored: Leave values as they are stored; else they are turned into the model's numbers.
 
     Attributes:
         read_seconds: Time spent in reading, so far.
     """
 
-    def __init__(
-        self,
-        raster: Raster,
-        origin: tuple[int, int],
-        grid: WindowGrid,
-        block: ColumnBlock,
-        bands: tuple[int, ...],
-        normalizer: Normalizer | None,
-        batch_size: int,
-        aoi: AreaOfInterest | None = None,
-        workers: int = 1,
-    ) -> None:
+    def __init__(self, job: SceneJob, block: ColumnBlock, as_stored: bool) -> None:
         self.read_seconds = 0.0
-        self._raster = raster
-        self._top, self._left = origin
-        self._grid = grid
-        self._block = block
-        self._bands = bands
-        self._normalizer = normalizer
-        self._batch_size = batch_size
-        self._aoi = aoi
-        self._workers = workers
+        self._job, self._grid, self._block = job, job.grid, block
+        self._normalizer = None if as_stored else job.normalizer
         self._begin_reading = hand_over_settings()
-        shape = (grid.rows.inside, block.width)
-        self._values: NDArray[Any] = np.zeros((len(bands), *shape), raster.info.dtype)
+        grid, shape = job.grid, (job.grid.rows.inside, block.width)
+        self._values: NDArray[Any] = np.zeros((len(job.bands), *shape), job.raster.info.dtype)
         self._valid = np.zeros(shape, bool)
         self._wanted = np.zeros(shape, bool)
         self._pad_rows = reflect_index(grid.rows.inside, grid.rows.window)[:, None]
         self._pad_cols = reflect_index(grid.cols.inside, grid.cols.window)[None, :]
 
     @staticmethod
-    def bytes_needed(grid: WindowGrid, width: int, bands: int, itemsize: int, block: int) -> int:
-        """Bytes of the band of rows, and of the rows read ahead of it."""
-        row = width * (bands * itemsize + 2)
-        return row * (grid.rows.inside + 3 * min(rows_at_once(block), grid.rows.length))
+    def bytes_needed(job: SceneJob, width: int) -> int:
+        """Bytes of a band of rows so many pixels wide, and of the rows read ahead of it."""
+        rows, info = job.grid.rows, job.raster.info
+        row = width * (len(job.bands) * np.dtype(info.dtype).itemsize + 2)
+        return row * (rows.inside + 3 * min(rows_at_once(info.block_shape[0]), rows.length))
 
     def batches(self, first_row: int = 0) -> Generator[Batch]:
         """The windows from row ``first_row`` of the grid on.
@@ -143,15 +118,15 @@ class StripReader:
         A batch holds whole rows as far as they fit, or a part of one. So batches are the same from wherever a run goes
         on: in half precision, and on GPUs, a model's last digits depend on what it is asked together.
         """
-        grid, block = self._grid, self._block
+        grid, block, batch_size = self._grid, self._block, self._job.batch_size
         if first_row == len(grid.rows.starts):
             return
-        places: list[int] = []
+        number = 0  # of windows in the canvas
         steps: list[int | RowEnd] = []
         cut: list[Any] = []  # the futures of the windows of a row, where it is cut before its rows are shifted away
         with (
             closing(ahead(self._read(grid.rows.starts[first_row]), 1, "read", self._begin_reading)) as rows,
-            ThreadPoolExecutor(self._workers, thread_name_prefix="weft-cut") as threads,
+            ThreadPoolExecutor(self._job.workers, thread_name_prefix="weft-cut") as threads,
         ):
             canvas = self._empty()
             filled, rest = 0, _Rows(self._values[:, :0], self._valid[:0], self._wanted[:0])
@@ -166,44 +141,43 @@ class StripReader:
                     for col, start in enumerate(starts, start=block.first)
                     if self._wanted[:, start - block.origin :][:, : grid.cols.inside].any()
                 ]
-                if len(places) + len(wanted) > self._batch_size and places:
-                    yield canvas.batch(steps, len(places))
-                    canvas, places, steps = self._empty(), [], []
-                most = _evenly(len(wanted), self._batch_size)
+                if number + len(wanted) > batch_size and number:
+                    yield canvas.batch(steps, number)
+                    canvas, number, steps = self._empty(), 0, []
+                most = _evenly(len(wanted), batch_size)
                 for col in wanted:
-                    if len(places) == most:
+                    if number == most:
                         _wait(cut)
-                        yield canvas.batch(steps, len(places))
-                        canvas, places, steps = self._empty(), [], []
-                    cut.append(threads.submit(self._cut, col, canvas, len(places)))
-                    places.append(col)
+                        yield canvas.batch(steps, number)
+                        canvas, number, steps = self._empty(), 0, []
+                    cut.append(threads.submit(self._cut, col, canvas, number))
+                    number += 1
                     steps.append(col)
                 _wait(cut)
                 count = grid.rows.finished(index) - grid.rows.starts[index]
                 steps.append(RowEnd(self._wanted[:count, block.owned].copy(), len(starts) - len(wanted)))
-                if not places or len(starts) >= self._batch_size:
-                    yield canvas.batch(steps, len(places))
-                    canvas, places, steps = self._empty() if places else canvas, [], []
+                if not number or len(starts) >= batch_size:
+                    yield canvas.batch(steps, number)
+                    canvas, number, steps = self._empty() if number else canvas, 0, []
                 filled = grid.rows.inside - count
                 for band in (self._valid, self._wanted):
                     band[:filled] = band[count:]
                 self._values[:, :filled] = self._values[:, count:]
             if steps:
-                yield canvas.batch(steps, len(places))
+                yield canvas.batch(steps, number)
 
     def _read(self, top: int) -> Generator[_Rows]:
         """The rows of pixels from ``top`` on, in whole rows of blocks."""
-        length = self._grid.rows.length
-        step = rows_at_once(self._raster.info.block_shape[0])
+        job, block = self._job, self._block
+        (first, left), length = job.origin, job.grid.rows.length
+        step = rows_at_once(job.raster.info.block_shape[0])
         while top < length:
             began = time.perf_counter()
-            count = min(step - (self._top + top) % step, length - top)
-            area = (self._top + top, self._left + self._block.origin, count, self._block.width)
-            values = self._raster.read(self._bands, *area)
-            valid = self._raster.valid(*area, values)
-            wanted = valid
-            if self._aoi is not None:
-                wanted = valid & self._aoi.mask(*area)
+            count = min(step - (first + top) % step, length - top)
+            area = (first + top, left + block.origin, count, block.width)
+            values = job.raster.read(job.bands, *area)
+            valid = job.raster.valid(*area, values)
+            wanted = valid if job.aoi is None else valid & job.aoi.mask(*area)
             self.read_seconds += time.perf_counter() - began
             yield _Rows(values, valid, wanted)
             top += count
@@ -237,7 +211,7 @@ class StripReader:
         return part[..., self._pad_rows, self._pad_cols]
 
     def _empty(self) -> _Canvas:
-        shape = (self._batch_size, len(self._bands), *self._grid.shape)
+        shape = (self._job.batch_size, len(self._job.bands), *self._grid.shape)
         if self._normalizer is None:
             return _Canvas(np.empty(shape, self._values.dtype), np.empty((shape[0], *shape[2:]), bool))
         return _Canvas(np.empty(shape, np.float32), np.empty((0, *shape[2:]), bool))
