@@ -241,7 +241,7 @@ def test_rows_that_still_wait_when_the_disk_is_full_are_one_clear_failure(tmp_pa
     some = rows.FinishedRows(np.zeros((1, 2, 2), np.uint16), np.ones((2, 2), bool))
 
     def fill() -> None:
-        with rows.RowWriter(tmp_path / "block") as writer, Path("/dev/full").open("wb") as full:
+        with rows.RowWriter(tmp_path / "block", 0) as writer, Path("/dev/full").open("wb") as full:
             os.dup2(full.fileno(), writer._file.fileno())
             writer.append(some)
             writer.sync()

@@ -96,7 +96,7 @@ class Journal:
         """Whether the rows of a block are needed on disk."""
         return self.keeps_checkpoints or not is_last_block
 
-    def write_rows(self, block: int, offset: int = 0) -> RowWriter:
+    def write_rows(self, block: int, offset: int) -> RowWriter:
         """Opens the rows of a block for more of them, behind the ``offset`` bytes that are there.
 
         Raises:

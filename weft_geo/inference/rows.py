@@ -67,7 +67,7 @@ class RowWriter:
         RunError: If it cannot be written.
     """
 
-    def __init__(self, path: Path, offset: int = 0) -> None:
+    def __init__(self, path: Path, offset: int) -> None:
         self._path = path
         try:
             self._file = path.open("r+b" if offset else "wb")

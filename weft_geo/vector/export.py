@@ -25,7 +25,7 @@ import shapely
 
 from weft_geo.vector.antimeridian import to_longitudes
 from weft_geo.vector.geoparquet import write_geoparquet
-from weft_geo.vector.style import SCORE_STYLE, Style, add_style
+from weft_geo.vector.style import Style, add_style
 
 LAYER = "objects"
 SCHEMA = pa.schema(
@@ -59,8 +59,8 @@ def write_layer(
     crs: pyproj.CRS | None,
     multi: bool,
     provenance: dict[str, Any] | None,
-    schema: pa.Schema = SCHEMA,
-    style: Style = SCORE_STYLE,
+    schema: pa.Schema,
+    style: Style,
 ) -> None:
     """Write batches of objects as one layer.
 

@@ -78,7 +78,7 @@ def match_objects(
     return score_pairs(pair_objects(predicted, truth, iou, by, aoi), by is not None)
 
 
-def score_pairs(pairs: ObjectPairs, by_class: bool = False) -> ObjectScores:
+def score_pairs(pairs: ObjectPairs, by_class: bool) -> ObjectScores:
     """Count what `pair_objects` found, also class by class if wanted."""
     found, true = pairs.found.classes, pairs.true.classes
     names = sorted({*found, *true})

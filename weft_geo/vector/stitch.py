@@ -40,14 +40,7 @@ class Stitcher:
         threshold: of the probabilities, when sub-pixel outlines are wanted; None for pixel outlines.
     """
 
-    def __init__(
-        self,
-        width: int,
-        height: int,
-        connectivity: int = 8,
-        grouped: bool = False,
-        threshold: float | None = None,
-    ) -> None:
+    def __init__(self, width: int, height: int, connectivity: int, grouped: bool, threshold: float | None) -> None:
         self.width, self.height = width, height
         self.connectivity, self.grouped = connectivity, grouped
         self.threshold = threshold
