@@ -114,9 +114,9 @@ class Journal:
         """The rows of a block: all of them, or those in its first ``end`` bytes."""
         return read_rows(self._rows_of(block), end)
 
-    def is_due(self) -> bool:
-        """Whether it is time for a checkpoint."""
-        return self.keeps_checkpoints and time.monotonic() >= self._next
+    def is_due(self, at_end: bool) -> bool:
+        """Whether it is time for a checkpoint, which it always is at the end of a block."""
+        return self.keeps_checkpoints and (at_end or time.monotonic() >= self._next)
 
     def save(self, checkpoint: Checkpoint, writer: RowWriter) -> None:
         """Writes a checkpoint that stands for all rows of the block so far, when they have reached the disk.

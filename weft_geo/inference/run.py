@@ -154,7 +154,7 @@ class _Blending:
             self._row += 1
             self.skipped += step.skipped
             # Only where a batch ends, so that a run that goes on from there asks for the same batches.
-            due = step is steps[-1] and (self._journal.is_due() or self._row == len(self._job.grid.rows.starts))
+            due = step is steps[-1] and self._journal.is_due(self._row == len(self._job.grid.rows.starts))
             checkpoint = Checkpoint(self._number, self._row, 0, self.skipped, self._band.carry()) if due else None
             self._store.put(_Rows(FinishedRows(levels, step.wanted), checkpoint))
 
@@ -231,8 +231,8 @@ class _Storing:
                 self._writer.append(lot)
             if self._is_last:
                 self._push(lot)
-        if item.checkpoint is not None:
-            self._note(item.checkpoint)
+        if item.checkpoint is not None and self._writer is not None:
+            self._journal.save(item.checkpoint, self._writer)
 
     def stop(self) -> None:
         """Leaves out the rest of an earlier run's rows: they may be many, and a run that is stopped must end soon."""
@@ -245,7 +245,3 @@ class _Storing:
 
     def _push(self, lot: FinishedRows) -> None:
         self._layers.push(FinishedRows.side_by_side([*(next(part) for part in self._beside), lot]))
-
-    def _note(self, checkpoint: Checkpoint) -> None:
-        if self._writer is not None and self._journal.keeps_checkpoints:
-            self._journal.save(checkpoint, self._writer)
