@@ -13,6 +13,7 @@ from qgis.core import (
     QgsRendererRange,
     QgsVectorLayer,
 )
+from qgis.PyQt import sip
 
 from .versions import NO_FORM
 
@@ -54,8 +55,17 @@ class _Styler(QgsProcessingLayerPostProcessorInterface):
             style_objects(layer)
 
 
-STYLER = _Styler()
-"""For Processing, which does not keep it alive: batches and models load layers when the algorithm has gone."""
+_stylers: list[_Styler] = []
+
+
+def new_styler() -> QgsProcessingLayerPostProcessorInterface:
+    """One for a layer that Processing loads.
+
+    Processing does not keep Python's half of it alive, though batches and models load layers when the algorithm has
+    gone; and it deletes the other half with the context of the run, so that each run needs a new one.
+    """
+    _stylers[:] = [styler for styler in _stylers if not sip.isdeleted(styler)] + [_Styler()]
+    return _stylers[-1]
 
 
 def add_objects(project: QgsProject, layer: QgsVectorLayer, scene: QgsMapLayer | None) -> QgsLayerTreeGroup:

@@ -26,7 +26,7 @@ from ..arguments import Evaluate, Outlines, Predict, Train, Vectorize
 from ..errors import PluginError
 from ..run import run_weft_geo
 from ..scenes import ASK_ABOVE_BYTES, Scene, describe_scene, file_of
-from ..style import STYLER
+from ..style import new_styler
 from ..versions import ADVANCED, DOUBLE, POLYGONS
 
 ICON = Path(__file__).parents[1] / "icon.svg"
@@ -197,5 +197,5 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
             context: Of the run.
         """
         if context.willLoadLayerOnCompletion(output):
-            context.layerToLoadOnCompletionDetails(output).setPostProcessor(STYLER)
+            context.layerToLoadOnCompletionDetails(output).setPostProcessor(new_styler())
         return {"OUTPUT": output, "OBJECTS": QgsVectorLayer(output, "objects", "ogr").featureCount()}

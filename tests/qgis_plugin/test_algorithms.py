@@ -129,8 +129,12 @@ def test_objects_are_styled_by_score_and_go_into_a_group_with_their_scene(run_al
     assert [node.name() for node in group.findLayers()] == ["objects", "scene"]
 
 
-def test_layers_are_styled_that_the_toolbox_loads_when_the_algorithm_has_gone(run_algorithm, sample, tmp_path):
-    """As in a batch and in a model. The path stays as it was given, since QGIS knows the layer by it."""
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_layers_are_styled_that_the_toolbox_loads_when_the_algorithm_has_gone(run_algorithm, sample, tmp_path, time):
+    """As in a batch and in a model. The path stays as it was given, since QGIS knows the layer by it.
+
+    With its context, QGIS deletes what styled the layers; a second run has another one.
+    """
     output = f"{tmp_path}/./o.gpkg"
     context = QgsProcessingContext()
     context.setProject(QgsProject.instance())
