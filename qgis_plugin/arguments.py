@@ -119,10 +119,23 @@ class Evaluate:
     objects: Path
     truth: Path
     iou: float = 0.5
+    class_field: str = ""
+    aoi: str = ""
+    errors: str = ""
 
     def words(self) -> list[str]:
         """As a command line."""
-        return ["evaluate", f"--objects={self.objects}", f"--truth={self.truth}", f"--iou={self.iou:g}", "--json"]
+        given = {"class-field": self.class_field, "aoi": self.aoi, "errors": self.errors}
+        return [
+            "evaluate",
+            f"--objects={self.objects}",
+            f"--truth={self.truth}",
+            f"--iou={self.iou:g}",
+            *(f"--{name}={value}" for name, value in given.items() if value),
+            *(["--overwrite"] if self.errors else []),
+            "--json",
+            "--progress=json",
+        ]
 
 
 def _split(more: str) -> list[str]:

@@ -15,6 +15,8 @@ _FULL = re.compile(r"no space left|disk( is)? full|errno 28|database or disk is 
 _READ_ONLY = re.compile(
     r"permission denied|read-only file system|cannot write beside|cannot be written: |errno (13|30)\b", re.IGNORECASE
 )
+_TITLES = {"--bands": "Bands", "--class-field": "Class field"}
+"""What options of weft-geo are called here."""
 _LACKS_TRAINING = re.compile(r"needs the \"train\" extra")
 
 
@@ -80,7 +82,9 @@ def failed(outcome: Outcome, reason: str, lines: list[str], output: Path | None,
 
 def as_sentence(text: str) -> str:
     """What weft-geo says, in the words of the plugin."""
-    text = text.strip().replace("--bands", "Bands")
+    text = text.strip()
+    for option, title in _TITLES.items():
+        text = text.replace(option, title)
     first = text.partition(" ")[0]
     if first.isalpha():  # the name of a file stays as it is
         text = text[:1].upper() + text[1:]

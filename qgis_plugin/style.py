@@ -1,8 +1,11 @@
-"""How objects look: graduated by score, labels off, in a group with their scene."""
+"""How layers look: objects graduated by score, labels off, in a group with their scene; errors by what came of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qgis.core import (
+    QgsCategorizedSymbolRenderer,
     QgsClassificationRange,
     QgsFillSymbol,
     QgsGraduatedSymbolRenderer,
@@ -10,6 +13,7 @@ from qgis.core import (
     QgsMapLayer,
     QgsProcessingLayerPostProcessorInterface,
     QgsProject,
+    QgsRendererCategory,
     QgsRendererRange,
     QgsVectorLayer,
 )
@@ -25,6 +29,12 @@ _CLASSES = (
     (0.8, 0.9, "158,10,122"),
     (0.9, 1.0, "84,39,143"),
 )
+# What an object is against the truth, in words and in the colours that weft-geo gives it in a GeoPackage.
+_RESULTS = (
+    ("true_positive", "right", "44,123,182"),
+    ("false_positive", "wrong", "215,25,28"),
+    ("false_negative", "missed", "255,190,0"),
+)
 
 
 def style_objects(layer: QgsVectorLayer) -> None:
@@ -33,10 +43,7 @@ def style_objects(layer: QgsVectorLayer) -> None:
         return
     ranges = []
     for low, high, color in _CLASSES:
-        symbol = QgsFillSymbol.createSimple(
-            {"color": f"{color},70", "outline_color": f"{color},255", "outline_width": "0.5"}
-        )
-        ranges.append(QgsRendererRange(QgsClassificationRange(f"{low:.1f} – {high:.1f}", low, high), symbol))
+        ranges.append(QgsRendererRange(QgsClassificationRange(f"{low:.1f} – {high:.1f}", low, high), _fill(color)))
     # What a user draws has no score, and is sure.
     layer.setRenderer(QgsGraduatedSymbolRenderer('coalesce("score", 1)', ranges))
     form = layer.editFormConfig()
@@ -46,25 +53,44 @@ def style_objects(layer: QgsVectorLayer) -> None:
     layer.triggerRepaint()
 
 
+def style_errors(layer: QgsVectorLayer) -> None:
+    """Style a layer of errors: right, wrong and missed."""
+    categories = [QgsRendererCategory(result, _fill(color), title) for result, title, color in _RESULTS]
+    layer.setRenderer(QgsCategorizedSymbolRenderer("result", categories))
+    layer.triggerRepaint()
+
+
+def _fill(color: str) -> QgsFillSymbol:
+    return QgsFillSymbol.createSimple({"color": f"{color},70", "outline_color": f"{color},255", "outline_width": "0.5"})
+
+
 class _Styler(QgsProcessingLayerPostProcessorInterface):
-    """Styles a layer that the toolbox loads."""
+    """Styles a layer that the toolbox loads.
+
+    Args:
+        style: How.
+    """
+
+    def __init__(self, style: Callable[[QgsVectorLayer], None]) -> None:
+        super().__init__()
+        self._style = style
 
     def postProcessLayer(self, layer, context, feedback):  # noqa: N802
         """Style it."""
         if isinstance(layer, QgsVectorLayer):
-            style_objects(layer)
+            self._style(layer)
 
 
 _stylers: list[_Styler] = []
 
 
-def new_styler() -> QgsProcessingLayerPostProcessorInterface:
+def new_styler(style: Callable[[QgsVectorLayer], None]) -> QgsProcessingLayerPostProcessorInterface:
     """One for a layer that Processing loads.
 
     Processing does not keep Python's half of it alive, though batches and models load layers when the algorithm has
     gone; and it deletes the other half with the context of the run, so that each run needs a new one.
     """
-    _stylers[:] = [styler for styler in _stylers if not sip.isdeleted(styler)] + [_Styler()]
+    _stylers[:] = [styler for styler in _stylers if not sip.isdeleted(styler)] + [_Styler(style)]
     return _stylers[-1]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
@@ -12,6 +15,8 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSource,
     QgsProcessingParameterNumber,
     QgsProcessingParameterVectorDestination,
     QgsRasterLayer,
@@ -21,12 +26,12 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QTemporaryDir
 from qgis.PyQt.QtGui import QIcon
 
-from ..areas import write_polygons
+from ..areas import box_words, write_polygons
 from ..arguments import Evaluate, Outlines, Predict, Train, Vectorize
 from ..errors import PluginError
 from ..run import run_weft_geo
 from ..scenes import ASK_ABOVE_BYTES, Scene, describe_scene, file_of
-from ..style import new_styler
+from ..style import new_styler, style_objects
 from ..versions import ADVANCED, DOUBLE, POLYGONS
 
 ICON = Path(__file__).parents[1] / "icon.svg"
@@ -134,6 +139,41 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
             raise QgsProcessingException(str(error)) from error
         return path
 
+    def add_area_parameters(self) -> None:
+        """Add the choice of a part: an extent, or polygons."""
+        polygons = QgsProcessingParameterFeatureSource("AREA", "Only inside these polygons", [POLYGONS], None, True)
+        self.addParameter(QgsProcessingParameterExtent("EXTENT", "Only in this extent", None, True))
+        self.addParameter(polygons)
+
+    def area(
+        self, parameters: dict, context: QgsProcessingContext, crs: QgsCoordinateReferenceSystem
+    ) -> tuple[str, QgsRectangle | None]:
+        """What `add_area_parameters` was answered.
+
+        Args:
+            parameters: Of the run.
+            context: Of the run.
+            crs: Of what the part is of.
+
+        Returns:
+            What --aoi takes, and the box around it in that CRS; empty and None if nothing was answered.
+
+        Raises:
+            QgsProcessingException: Both were given, or the polygons cannot be used.
+        """
+        has_extent, has_area = (parameters.get(name) not in (None, "") for name in ("EXTENT", "AREA"))
+        if has_extent and has_area:
+            raise QgsProcessingException("Give an extent or polygons, not both.")
+        if has_extent:
+            extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
+            return box_words(extent), extent
+        if has_area:
+            path = self.polygons(parameters, "AREA", context)
+            source = self.parameterAsSource(parameters, "AREA", context)
+            to_crs = QgsCoordinateTransform(source.sourceCrs(), crs, context.transformContext())
+            return str(path), to_crs.transformBoundingBox(source.sourceExtent())
+        return "", None
+
     def add_outline_parameters(self) -> None:
         """Add what makes an object."""
         number = QgsProcessingParameterNumber
@@ -165,22 +205,24 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         parameter.setFlags(parameter.flags() | ADVANCED)
         self.addParameter(parameter)
 
-    def note_files(self, parameters: dict, context: QgsProcessingContext) -> None:
-        """Remember which files the scene and the area are in. For `prepareAlgorithm`: later, they may be gone."""
-        area = parameters.get("AREA")
-        if isinstance(area, QgsProcessingFeatureSourceDefinition):  # the toolbox's own way, selection or not
-            area = area.source
-        scene = self.parameterAsRasterLayer(parameters, "INPUT", context)
-        layers = (scene, self.parameterAsVectorLayer({"AREA": area}, "AREA", context))
-        self._read = {file_of(layer): layer.name() for layer in layers if layer is not None}
+    def note_files(self, parameters: dict, context: QgsProcessingContext, *names: str) -> None:
+        """Remember which files layers that are read are in. For `prepareAlgorithm`: later, they may be gone."""
+        self._read = {}
+        for name in names:
+            given = parameters.get(name)
+            if isinstance(given, QgsProcessingFeatureSourceDefinition):  # the toolbox's own way, selection or not
+                given = given.source
+            layer = self.parameterAsLayer({name: given}, name, context)
+            if layer is not None:
+                self._read[file_of(layer)] = layer.name()
 
-    def output(self, parameters: dict, context: QgsProcessingContext) -> str:
-        """The path of the objects, letter for letter as QGIS gave it.
+    def output(self, parameters: dict, name: str, context: QgsProcessingContext) -> str:
+        """The path of a layer to write, letter for letter as QGIS gave it; empty if none is wanted.
 
         Raises:
-            QgsProcessingException: The scene or the area is in that file, and would be replaced.
+            QgsProcessingException: A layer that is read is in that file, and would be replaced.
         """
-        output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
+        output = self.parameterAsOutputLayer(parameters, name, context)
         if name := self._read.get(Path(output)):
             raise QgsProcessingException(f"{output} holds the layer {name}, which is read: choose another file.")
         return output
@@ -190,12 +232,19 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         self.addParameter(QgsProcessingParameterVectorDestination("OUTPUT", "Objects", POLYGONS))
 
     def objects_result(self, output: str, context: QgsProcessingContext) -> dict:
-        """The results of an algorithm that wrote objects; styles the layer where the toolbox loads it.
+        """The results of an algorithm that wrote objects there, as `output` gave it."""
+        self.style_when_loaded(output, style_objects, context)
+        return {"OUTPUT": output, "OBJECTS": QgsVectorLayer(output, "objects", "ogr").featureCount()}
+
+    def style_when_loaded(
+        self, output: str, style: Callable[[QgsVectorLayer], None], context: QgsProcessingContext
+    ) -> None:
+        """Have a layer styled where the toolbox loads it.
 
         Args:
             output: The path, letter for letter as QGIS gave it, by which it knows what it will load.
+            style: How.
             context: Of the run.
         """
         if context.willLoadLayerOnCompletion(output):
-            context.layerToLoadOnCompletionDetails(output).setPostProcessor(new_styler())
-        return {"OUTPUT": output, "OBJECTS": QgsVectorLayer(output, "objects", "ogr").featureCount()}
+            context.layerToLoadOnCompletionDetails(output).setPostProcessor(new_styler(style))

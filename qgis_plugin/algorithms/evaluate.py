@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from qgis.core import (
     QgsProcessingOutputNumber,
     QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
     QgsProcessingParameterNumber,
+    QgsProcessingParameterVectorDestination,
 )
 
 from ..arguments import Evaluate
+from ..style import style_errors
 from ..versions import DOUBLE, POLYGONS
 from .base import WeftGeoAlgorithm
 
@@ -33,28 +37,52 @@ class EvaluateAlgorithm(WeftGeoAlgorithm):
     TITLE = "Score objects against true ones"
     HELP = (
         "Pairs the polygons of two layers one to one by their intersection over union (IoU), and counts how many are "
-        "right. The area IoU compares what all objects of each layer cover, whichever object it belongs to. Where both "
-        "layers have an attribute class, only objects of one class become pairs."
+        "right. The area IoU compares what all objects of each layer cover, whichever object it belongs to.\n\n"
+        "Where both layers have an attribute class, only objects of one class become pairs, and the log has the scores "
+        "of each class. Class field names another attribute of the objects that are there; in the layer of those that "
+        "were found it is the one of the same name, else class.\n\n"
+        "With an extent or polygons only what lies inside counts: an object with half of its area or more, whole.\n\n"
+        "Errors is a layer of all objects that count, coloured by what came of them: right, wrong or missed."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Declare the parameters."""
         self.addParameter(QgsProcessingParameterFeatureSource("OBJECTS", "Objects that were found", [POLYGONS]))
         self.addParameter(QgsProcessingParameterFeatureSource("TRUTH", "Objects that are there", [POLYGONS]))
+        self.addParameter(QgsProcessingParameterField("CLASS_FIELD", "Class field", None, "TRUTH", optional=True))
+        self.add_area_parameters()
         self.addParameter(QgsProcessingParameterNumber("IOU", "Least IoU of a pair", DOUBLE, 0.5, False, 0.001, 1.0))
+        self.addParameter(QgsProcessingParameterVectorDestination("ERRORS", "Errors", POLYGONS, None, True, False))
         for name, key in _SCORES.items():
             self.addOutput(QgsProcessingOutputNumber(name, key.replace("_", " ")))
 
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""
         self._objects, self._truth = (self.polygons(parameters, name, context) for name in ("OBJECTS", "TRUTH"))
+        found = self.parameterAsSource(parameters, "OBJECTS", context)
+        self._aoi, _ = self.area(parameters, context, found.sourceCrs())
+        self.note_files(parameters, context, "OBJECTS", "TRUTH", "AREA")
         return True
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
-        run = Evaluate(self._objects, self._truth, self.parameterAsDouble(parameters, "IOU", context))
-        scores = json.loads(self.weft_geo(run, feedback))
+        errors = self.output(parameters, "ERRORS", context)
+        run = Evaluate(
+            self._objects,
+            self._truth,
+            self.parameterAsDouble(parameters, "IOU", context),
+            self.parameterAsString(parameters, "CLASS_FIELD", context),
+            self._aoi,
+            errors,
+        )
+        scores = json.loads(self.weft_geo(run, feedback, Path(errors) if errors else None))
+        for key in _SCORES.values():
+            feedback.pushInfo(f"{key.replace('_', ' ')}: {scores[key]:.4g}")
+        for name, some in scores["classes"].items():
+            figures = (f"{key.replace('_', ' ')} {some[key]:.4g}" for key in _SCORES.values())
+            feedback.pushInfo(f"{name}: {', '.join(figures)}")
         results = {name: scores[key] for name, key in _SCORES.items()}
-        for name, value in results.items():
-            feedback.pushInfo(f"{name.lower().replace('_', ' ')}: {value:.4g}")
+        if errors:
+            self.style_when_loaded(errors, style_errors, context)
+            results["ERRORS"] = errors
         return results

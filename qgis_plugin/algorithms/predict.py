@@ -5,18 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from qgis.core import (
-    QgsCoordinateTransform,
-    QgsProcessingException,
+    QgsCoordinateReferenceSystem,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFeatureSource,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
 )
 
-from ..areas import box_words
 from ..arguments import Predict
-from ..versions import POLYGONS
 from .base import WeftGeoAlgorithm
 
 
@@ -36,10 +31,7 @@ class PredictAlgorithm(WeftGeoAlgorithm):
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Declare the parameters."""
         self.addParameter(QgsProcessingParameterRasterLayer("INPUT", "Raster layer"))
-        self.addParameter(QgsProcessingParameterExtent("EXTENT", "Only in this extent", None, True))
-        self.addParameter(
-            QgsProcessingParameterFeatureSource("AREA", "Only inside these polygons", [POLYGONS], None, True)
-        )
+        self.add_area_parameters()
         self.addParameter(QgsProcessingParameterString("MODEL", "Model", "embedded"))
         self.add_outline_parameters()
         self.add_advanced(QgsProcessingParameterString("BANDS", "Bands, such as 3,2,1", "", False, True))
@@ -51,25 +43,15 @@ class PredictAlgorithm(WeftGeoAlgorithm):
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
-        has_extent, has_area = (parameters.get(name) not in (None, "") for name in ("EXTENT", "AREA"))
-        if has_extent and has_area:
-            raise QgsProcessingException("Give an extent or polygons, not both.")
-        self._aoi, extent = "", None
-        if has_extent and layer:
-            extent = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs())
-            self._aoi = box_words(extent)
-        elif has_area and layer:
-            self._aoi = str(self.polygons(parameters, "AREA", context))
-            source = self.parameterAsSource(parameters, "AREA", context)
-            to_layer = QgsCoordinateTransform(source.sourceCrs(), layer.crs(), context.transformContext())
-            extent = to_layer.transformBoundingBox(source.sourceExtent())
+        crs = layer.crs() if layer else QgsCoordinateReferenceSystem()
+        self._aoi, extent = self.area(parameters, context, crs)
         self._scene = self.scene(layer, extent, feedback)
-        self.note_files(parameters, context)
+        self.note_files(parameters, context, "INPUT", "AREA")
         return True
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
-        output = self.output(parameters, context)
+        output = self.output(parameters, "OUTPUT", context)
         run = Predict(
             scene=self.path_of(self._scene, context, feedback),
             output=Path(output),

@@ -32,12 +32,12 @@ class VectorizeAlgorithm(WeftGeoAlgorithm):
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""
         self._scene = self.scene(self.parameterAsRasterLayer(parameters, "INPUT", context), None, feedback)
-        self.note_files(parameters, context)
+        self.note_files(parameters, context, "INPUT")
         return True
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Run it."""
-        output = self.output(parameters, context)
+        output = self.output(parameters, "OUTPUT", context)
         run = Vectorize(
             raster=self.path_of(self._scene, context, feedback),
             output=Path(output),

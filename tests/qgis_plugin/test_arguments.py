@@ -35,5 +35,8 @@ def test_the_other_commands():
     ]  # fmt: skip
     assert Train(Path("run")).words() == ["train", "--output=run", "--progress=json"]
     assert Evaluate(Path("a.gpkg"), Path("b.gpkg"), 0.5).words() == [
-        "evaluate", "--objects=a.gpkg", "--truth=b.gpkg", "--iou=0.5", "--json",
+        "evaluate", "--objects=a.gpkg", "--truth=b.gpkg", "--iou=0.5", "--json", "--progress=json",
+    ]  # fmt: skip
+    assert Evaluate(Path("a.gpkg"), Path("b.gpkg"), 0.5, "kind", "-1,-2,3,4", "e.gpkg").words()[4:-2] == [
+        "--class-field=kind", "--aoi=-1,-2,3,4", "--errors=e.gpkg", "--overwrite",
     ]  # fmt: skip
