@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from ..scenes import ASK_ABOVE_BYTES, Scene, describe_scene, file_of
 from ..style import new_styler, style_objects
 from ..versions import ADVANCED, DOUBLE, POLYGONS
 
+_ESCAPE = re.compile("%[0-9a-f]{2}", re.IGNORECASE)  # SQLite is given the path as a URI
 ICON = Path(__file__).parents[1] / "icon.svg"
 
 
@@ -220,9 +222,15 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         """The path of a layer to write, letter for letter as QGIS gave it; empty if none is wanted.
 
         Raises:
-            QgsProcessingException: A layer that is read is in that file, and would be replaced.
+            QgsProcessingException: It holds a layer that is read, and would be replaced; or QGIS could not open it.
         """
         output = self.parameterAsOutputLayer(parameters, name, context)
+        escape = _ESCAPE.search(output)
+        if escape and output.lower().endswith(".gpkg"):
+            raise QgsProcessingException(
+                f"{output} is no name for a GeoPackage, since QGIS takes {escape.group()} for another letter: choose a "
+                "name without it, or .fgb."
+            )
         if name := self._read.get(Path(output)):
             raise QgsProcessingException(f"{output} holds the layer {name}, which is read: choose another file.")
         return output
@@ -232,9 +240,19 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         self.addParameter(QgsProcessingParameterVectorDestination("OUTPUT", "Objects", POLYGONS))
 
     def objects_result(self, output: str, context: QgsProcessingContext) -> dict:
-        """The results of an algorithm that wrote objects there, as `output` gave it."""
+        """The results of an algorithm that wrote objects there, as `output` gave it.
+
+        Raises:
+            QgsProcessingException: QGIS cannot open them.
+        """
+        layer = QgsVectorLayer(output, "objects", "ogr")
+        if not layer.isValid():
+            raise QgsProcessingException(
+                f"The objects are in {output}, which this QGIS cannot open: save to .gpkg, .fgb, .geojson or .shp to "
+                "see them."
+            )
         self.style_when_loaded(output, style_objects, context)
-        return {"OUTPUT": output, "OBJECTS": QgsVectorLayer(output, "objects", "ogr").featureCount()}
+        return {"OUTPUT": output, "OBJECTS": layer.featureCount()}
 
     def style_when_loaded(
         self, output: str, style: Callable[[QgsVectorLayer], None], context: QgsProcessingContext

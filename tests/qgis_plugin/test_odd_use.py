@@ -139,6 +139,20 @@ def test_what_may_not_be_read_is_not_told_of_the_output(reason):
     assert failed(Outcome(2, "", False, 1), reason, [], Path("/data/objects.gpkg"), "") == f"{reason}."
 
 
+@pytest.mark.parametrize("name", ["100%20.gpkg", "a%2f/objects.gpkg"])
+def test_a_geopackage_whose_name_qgis_reads_as_another(run_algorithm, sample, tmp_path, name):
+    """It takes %20 for a space, and opens the file of that name if there is one."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    with pytest.raises(QgsProcessingException, match=r"takes %2[0f] for another letter: choose a name without it"):
+        run_algorithm("predict", INPUT=raster(sample), OUTPUT=str(tmp_path / name))
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["100 %.gpkg", "100%20.fgb", "a'b\"c & ä#?.gpkg"])
+def test_other_odd_names(run_algorithm, sample, tmp_path, name):
+    assert run_algorithm("predict", INPUT=raster(sample), OUTPUT=str(tmp_path / name))["OBJECTS"] > 0
+
+
 def test_tiles_that_do_not_come(run_algorithm, tmp_path):
     half = 20_037_508.342789244
     side = 2 * half / 2**18

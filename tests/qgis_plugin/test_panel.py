@@ -374,6 +374,19 @@ def test_what_lay_above_the_scene_still_does(panel, runs, scene):
     assert order == ["roads", "Objects of scene", "scene"]
 
 
+def test_objects_in_a_format_that_this_qgis_does_not_open(panel, runs, scene, plugin_settings, tmp_path):
+    panel.output.setFilePath(str(tmp_path / "o.parquet"))
+    runs.predict()
+    wait_until(lambda: runs.job is None)
+    assert (tmp_path / "o.parquet").exists()
+    if not QgsVectorLayer(str(tmp_path / "o.parquet")).isValid():
+        assert panel.state.text() == (
+            f"The objects are in {tmp_path / 'o.parquet'}, which this QGIS cannot open: save to .gpkg, .fgb, .geojson "
+            "or .shp to see them."
+        )
+        assert not QgsProject.instance().mapLayersByName("Objects of scene")
+
+
 def test_a_name_that_begins_with_a_tilde(panel):
     panel.output.setFilePath("~draft.gpkg")
     assert panel.output_path() == Path("~draft.gpkg").absolute()
