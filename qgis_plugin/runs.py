@@ -15,7 +15,7 @@ from qgis.core import (
     QgsReferencedRectangle,
     QgsVectorLayer,
 )
-from qgis.gui import QgisInterface
+from qgis.gui import QgisInterface, QgsMessageBarItem
 from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QMessageBox, QPushButton
 
@@ -28,6 +28,9 @@ from .provider import PROVIDER_ID
 from .scenes import ASK_ABOVE_BYTES, describe_scene, file_of
 from .style import add_objects, style_objects
 from .training_runs import can_go_on, new_run, stopped_run
+
+_MESSAGE = "WeftGeoMessage"
+"""What the plugin's own messages are found by, among those of others."""
 
 
 class Runs(QObject):
@@ -170,6 +173,7 @@ class Runs(QObject):
     ) -> None:
         if self.job is not None:
             return
+        self._forget_messages()
         self._scene, self._scene_name = scene.id(), scene.name()  # the layer itself may go while the job runs
         self._output, self._began = output, time.monotonic()
         self._panel.show_running(f"{title} …")
@@ -220,12 +224,23 @@ class Runs(QObject):
 
     def _warn(self, sentence: str) -> None:
         self._panel.show_idle(sentence)
-        self._iface.messageBar().pushMessage("weft-geo", sentence, Qgis.MessageLevel.Warning, 12)
+        self._forget_messages()
+        self._iface.messageBar().pushWidget(self._message(sentence), Qgis.MessageLevel.Warning, 12)
 
     def _tell(self, sentence: str, level: Qgis.MessageLevel) -> None:
-        bar = self._iface.messageBar()
-        item = bar.createMessage("weft-geo", sentence)
+        item = self._message(sentence)
         button, log = QPushButton("Show log"), places.last_log()  # of this run, whatever runs later
         button.clicked.connect(lambda: self._show(log))
         item.layout().addWidget(button)
-        bar.pushWidget(item, level, 0 if level == Qgis.MessageLevel.Critical else 15)
+        self._iface.messageBar().pushWidget(item, level, 0 if level == Qgis.MessageLevel.Critical else 15)
+
+    def _message(self, sentence: str) -> QgsMessageBarItem:
+        item = self._iface.messageBar().createMessage("weft-geo", sentence)
+        item.setObjectName(_MESSAGE)
+        return item
+
+    def _forget_messages(self) -> None:
+        """Take away what was said of earlier runs. QGIS keeps a failure above all that comes later."""
+        bar = self._iface.messageBar()
+        for item in [item for item in bar.items() if item.objectName() == _MESSAGE]:
+            bar.popWidget(item)

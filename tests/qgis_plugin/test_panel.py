@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from qgis.core import (
+    Qgis,
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsFeature,
@@ -150,19 +151,37 @@ def test_a_failure_is_said_and_its_log_is_there(panel, runs, scene, plugin_setti
 
 
 def test_the_log_beside_a_message_is_that_of_its_run(
-    panel, runs, scene, plugin_settings, interpreter, qgis_iface, tmp_path
+    panel, runs, scene, plugin_settings, interpreter, qgis_iface, run_algorithm, tmp_path
 ):
+    """Whatever has run from the toolbox since."""
     plugin_settings.choose_interpreter(str(tmp_path / "gone"))
     panel.run.click()
     wait_until(lambda: runs.job is None)
     item = qgis_iface.messageBar().currentItem()
     (button,) = (button for button in item.findChildren(QPushButton) if button.text() == "Show log")
     plugin_settings.choose_interpreter(str(interpreter))
-    panel.run.click()
-    wait_until(lambda: runs.job is None)
+    run_algorithm("predict", INPUT=scene, OUTPUT=str(tmp_path / "o.gpkg"))
     button.click()
     assert "gone does not exist" in runs.dialog.view.toPlainText()
     runs.dialog.close()
+
+
+def test_a_failure_of_before_does_not_hide_what_the_next_run_brings(
+    panel, runs, scene, plugin_settings, interpreter, qgis_iface, tmp_path
+):
+    """QGIS keeps failures above all else until they are closed."""
+    before = qgis_iface.messageBar().createMessage("somebody else", "their own failure")
+    qgis_iface.messageBar().pushWidget(before, Qgis.MessageLevel.Critical)
+    plugin_settings.choose_interpreter(str(tmp_path / "gone"))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    plugin_settings.choose_interpreter(str(interpreter))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    told = messages(qgis_iface)
+    assert not [text for text in told if "gone does not exist" in text]
+    assert [text for text in told if "objects in" in text]
+    assert "their own failure" in told
 
 
 def test_without_a_raster_layer_it_says_what_to_do(panel, runs):
