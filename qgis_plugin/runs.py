@@ -48,6 +48,7 @@ class Runs(QObject):
         self._scene = self._scene_name = ""
         self._output: Path | None = None
         self._began = 0.0
+        self._log_before: Path | None = None
         self.job: Job | None = None
         panel.run_wanted.connect(self.predict)
         panel.learn_wanted.connect(self.learn)
@@ -175,7 +176,7 @@ class Runs(QObject):
             return
         self._forget_messages()
         self._scene, self._scene_name = scene.id(), scene.name()  # the layer itself may go while the job runs
-        self._output, self._began = output, time.monotonic()
+        self._output, self._began, self._log_before = output, time.monotonic(), places.last_log()
         self._panel.show_running(f"{title} …")
         self.job = job = Job(f"{PROVIDER_ID}:{name}", parameters, title)
         job.feedback.progressChanged.connect(self._panel.show_progress)
@@ -229,9 +230,11 @@ class Runs(QObject):
 
     def _tell(self, sentence: str, level: Qgis.MessageLevel) -> None:
         item = self._message(sentence)
-        button, log = QPushButton("Show log"), places.last_log()  # of this run, whatever runs later
-        button.clicked.connect(lambda: self._show(log))
-        item.layout().addWidget(button)
+        log = places.last_log()  # of this run, whatever runs later
+        if log != self._log_before:  # else it failed before it had one
+            button = QPushButton("Show log")
+            button.clicked.connect(lambda: self._show(log))
+            item.layout().addWidget(button)
         self._iface.messageBar().pushWidget(item, level, 0 if level == Qgis.MessageLevel.Critical else 15)
 
     def _message(self, sentence: str) -> QgsMessageBarItem:

@@ -166,6 +166,19 @@ def test_the_log_beside_a_message_is_that_of_its_run(
     runs.dialog.close()
 
 
+def test_no_log_is_beside_a_failure_that_came_before_weft_geo(panel, runs, scene, qgis_iface, tmp_path):
+    """Not that of the run before."""
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    panel.output.setFilePath(str(tmp_path / "100%20.gpkg"))
+    panel.run.click()
+    wait_until(lambda: runs.job is None)
+    assert "is no name for a GeoPackage" in panel.state.text()
+    item = qgis_iface.messageBar().currentItem()
+    assert "is no name for a GeoPackage" in item.text()
+    assert not [button for button in item.findChildren(QPushButton) if button.text() == "Show log"]
+
+
 def test_a_failure_of_before_does_not_hide_what_the_next_run_brings(
     panel, runs, scene, plugin_settings, interpreter, qgis_iface, tmp_path
 ):
