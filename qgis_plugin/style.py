@@ -1,4 +1,4 @@
-"""How layers look: objects graduated by score, labels off, in a group with their scene; errors by what came of them."""
+"""How layers look: objects by class, or else by score, in a group with their scene; errors by what came of them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.PyQt import sip
+from qgis.PyQt.QtGui import QColor
 
 from .versions import NO_FORM
 
 # Score from, to, red, green and blue: orange is doubtful, violet sure. Both show on green, grey and brown ground.
-_CLASSES = (
+_SCORES = (
     (0.0, 0.6, "253,174,97"),
     (0.6, 0.7, "244,109,67"),
     (0.7, 0.8, "213,62,79"),
     (0.8, 0.9, "158,10,122"),
     (0.9, 1.0, "84,39,143"),
 )
+# Okabe and Ito's, which the colour-blind tell apart; those first that are not the colour of the ground.
+_CLASSES = ("213,94,0", "86,180,233", "240,228,66", "204,121,167", "0,114,178", "0,158,115", "230,159,0")
+_NO_CLASS = "255,255,255"
 # What an object is against the truth, in words and in the colours that weft-geo gives it in a GeoPackage.
 _RESULTS = (
     ("true_positive", "right", "44,123,182"),
@@ -38,19 +42,40 @@ _RESULTS = (
 
 
 def style_objects(layer: QgsVectorLayer) -> None:
-    """Style a layer of objects by score, and ask for nothing where one is drawn by hand. One without scores stays."""
+    """Style a layer of objects by class if there are several, else by score; one without scores stays.
+
+    Nothing is asked for where one is drawn by hand.
+    """
     if layer.fields().indexOf("score") < 0:
         return
-    ranges = []
-    for low, high, color in _CLASSES:
-        ranges.append(QgsRendererRange(QgsClassificationRange(f"{low:.1f} – {high:.1f}", low, high), _fill(color)))
-    # What a user draws has no score, and is sure.
-    layer.setRenderer(QgsGraduatedSymbolRenderer('coalesce("score", 1)', ranges))
+    layer.setRenderer(_by_class(layer) or _by_score())
     form = layer.editFormConfig()
     form.setSuppress(NO_FORM)
     layer.setEditFormConfig(form)
     layer.setLabelsEnabled(False)
     layer.triggerRepaint()
+
+
+def _by_score() -> QgsGraduatedSymbolRenderer:
+    ranges = []
+    for low, high, color in _SCORES:
+        ranges.append(QgsRendererRange(QgsClassificationRange(f"{low:.1f} – {high:.1f}", low, high), _fill(color)))
+    # What a user draws has no score, and is sure.
+    return QgsGraduatedSymbolRenderer('coalesce("score", 1)', ranges)
+
+
+def _by_class(layer: QgsVectorLayer) -> QgsCategorizedSymbolRenderer | None:
+    """A colour for each class; None unless there are several."""
+    field = layer.fields().indexOf("class")
+    names = sorted(name for name in layer.uniqueValues(field) if isinstance(name, str)) if field >= 0 else []
+    if len(names) < 2:
+        return None
+    hues = (QColor.fromHsvF(0.618 * number % 1, 0.7, 0.9).getRgb()[:3] for number in range(len(names)))
+    colors = [*_CLASSES, *(",".join(map(str, hue)) for hue in hues)]
+    categories = [QgsRendererCategory(name, _fill(color), name) for name, color in zip(names, colors)]
+    # What a user draws has no class yet.
+    categories.append(QgsRendererCategory(None, _fill(_NO_CLASS), "no class"))
+    return QgsCategorizedSymbolRenderer("class", categories)
 
 
 def style_errors(layer: QgsVectorLayer) -> None:

@@ -169,6 +169,38 @@ def test_what_the_user_draws_is_seen_and_asks_for_no_attributes(qgis_app):
     assert layer.editFormConfig().suppress() == NO_FORM
 
 
+def test_objects_of_several_classes_have_a_colour_each(run_algorithm, cli, weft_geo, sample, tmp_path):
+    """By score they would all look alike."""
+    from osgeo import gdal
+
+    from weft_geo_qgis.style import style_objects
+
+    gdal.UseExceptions()
+    picture = gdal.Open(str(sample / "scene.tif"))
+    classes = gdal.GetDriverByName("GTiff").Create(str(tmp_path / "classes.tif"), 512, 512, 1)
+    classes.SetGeoTransform(picture.GetGeoTransform())
+    classes.SetProjection(picture.GetProjection())
+    for number in (1, 2, 3):
+        row = bytes(number if column // 20 % 4 == number else 0 for column in range(512))
+        classes.GetRasterBand(1).WriteRaster(0, 100 * number, 512, 50, row * 50)
+    classes = None
+    layer = QgsRasterLayer(str(tmp_path / "classes.tif"), "classes")
+    found = run_algorithm("vectorize", INPUT=layer, CLASSES="tree,house,road", OUTPUT=str(tmp_path / "o.gpkg"))
+    objects = QgsVectorLayer(found["OUTPUT"], "objects")
+    style_objects(objects)
+    renderer = objects.renderer()
+    assert renderer.type() == "categorizedSymbol"
+    assert renderer.classAttribute() == "class"
+    assert [category.label() for category in renderer.categories()] == ["house", "road", "tree", "no class"]
+    colors = [category.symbol().color().name() for category in renderer.categories()]
+    assert len(set(colors)) == 4
+    context = QgsRenderContext()
+    drawn = QgsFeature(objects.fields())
+    renderer.startRender(context, objects.fields())
+    assert renderer.symbolForFeature(drawn, context).color().name() == colors[-1], "what the user draws is seen"
+    renderer.stopRender(context)
+
+
 def test_the_toolbox_keeps_no_line_of_every_window(qgis_app):
     from weft_geo_qgis.job import JobFeedback
     from weft_geo_qgis.run import _Listener, _Log
