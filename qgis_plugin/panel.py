@@ -20,6 +20,7 @@ from qgis.PyQt.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -74,6 +75,9 @@ class Panel(QgsDockWidget):
         self.progress = QProgressBar()
         self.state = QLabel()
         self.state.setWordWrap(True)
+        policy = self.state.sizePolicy()
+        policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)  # a long name has nowhere to wrap
+        self.state.setSizePolicy(policy)
         self.labels = QgsMapLayerComboBox()
         self.labels.setFilters(POLYGON_LAYERS)
         self.steps = QSpinBox()

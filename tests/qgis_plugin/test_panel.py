@@ -349,6 +349,12 @@ def test_nothing_of_the_panel_is_cut_off_by_a_theme_of_large_widgets(panel):
     assert panel.widget().minimumWidth() >= panel.widget().widget().minimumSizeHint().width()
 
 
+def test_a_long_name_does_not_make_the_panel_wider(panel):
+    before = panel.widget().widget().minimumSizeHint().width()
+    panel.show_idle(f"S2A_{'20261128T105441_' * 9}.tif has no CRS.")
+    assert panel.widget().widget().minimumSizeHint().width() == before
+
+
 def test_the_links_can_be_reached_by_the_keyboard(panel):
     (links,) = (label for label in panel.findChildren(QLabel) if "options" in label.text())
     assert links.focusPolicy() & Qt.FocusPolicy.TabFocus
