@@ -119,6 +119,8 @@ def describe_scene(layer: QgsRasterLayer, extent: QgsRectangle | None = None) ->
         raise LayerError(f"The layer {layer.name()} cannot be opened: mend its data source first.")
     if not layer.crs().isValid():
         raise LayerError(f"The layer {layer.name()} has no CRS: set it with Layer ▸ Set CRS of Layer(s).")
+    if extent is not None and not extent.intersects(layer.extent()):
+        raise LayerError(f"The layer {layer.name()} does not reach into the chosen area: choose another one.")
     path = _file_of(layer)
     if path:
         return Scene(path, _crs_words(layer))
@@ -159,8 +161,6 @@ def _plan_export(layer: QgsRasterLayer, extent: QgsRectangle | None) -> Export:
     if extent is None and not provider.xSize():
         raise LayerError(f"The layer {layer.name()} has no end of its own: choose the map's extent or draw a box.")
     wanted = layer.extent() if extent is None else extent.intersect(layer.extent())
-    if wanted.isEmpty():
-        raise LayerError(f"The layer {layer.name()} does not reach into the chosen area: choose another one.")
     columns, rows = (max(1, math.ceil(side / pixel - _ROUNDING)) for side in (wanted.width(), wanted.height()))
     extent = QgsRectangle(
         wanted.xMinimum(),

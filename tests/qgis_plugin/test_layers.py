@@ -59,6 +59,12 @@ def test_a_file_is_used_as_it_is(sample):
     assert (scene.path, scene.crs, scene.export) == (str(sample / "scene.tif"), "", None)
 
 
+def test_an_area_beside_a_file(sample):
+    layer = QgsRasterLayer(str(sample / "scene.tif"), "scene")
+    with pytest.raises(LayerError, match="The layer scene does not reach into the chosen area: choose another one"):
+        describe_scene(layer, QgsRectangle(1, 1, 2, 2))
+
+
 def test_a_file_with_a_crs_of_the_users_choice(sample):
     layer = QgsRasterLayer(str(sample / "scene.tif"), "scene")
     layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32644"))
