@@ -12,6 +12,9 @@ def classFactory(iface):  # noqa: N802, the name that QGIS calls
     Args:
         iface: QGIS' `QgisInterface`.
     """
+    from .translation import speak_as_qgis
+
+    speak_as_qgis()  # before any other text of the plugin is read
     from .plugin import WeftGeoPlugin
 
     return WeftGeoPlugin(iface)

@@ -15,6 +15,7 @@ from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from .errors import LayerError
+from .translation import tr
 from .versions import POLYGON_LAYERS
 
 WHOLE, CANVAS, SELECTION, BOX = "whole", "canvas", "selection", "box"
@@ -36,13 +37,13 @@ class AreaChoice(QWidget):
         self._tool_before: QgsMapTool | None = None
         self._box: QgsReferencedRectangle | None = None
         self.kind = QComboBox()
-        self.kind.addItem("Whole layer", WHOLE)
-        self.kind.addItem("What the map shows", CANVAS)
-        self.kind.addItem("Selected polygons", SELECTION)
-        self.kind.addItem("A drawn box", BOX)
+        self.kind.addItem(tr("Whole layer"), WHOLE)
+        self.kind.addItem(tr("What the map shows"), CANVAS)
+        self.kind.addItem(tr("Selected polygons"), SELECTION)
+        self.kind.addItem(tr("A drawn box"), BOX)
         self.polygons = QgsMapLayerComboBox()
         self.polygons.setFilters(POLYGON_LAYERS)
-        self.draw = QPushButton("Draw a box on the map")
+        self.draw = QPushButton(tr("Draw a box on the map"))
         self.box_text = QLabel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -70,12 +71,14 @@ class AreaChoice(QWidget):
             return {"EXTENT": QgsReferencedRectangle(self._canvas.extent(), crs)}
         if kind == BOX:
             if self._box is None:
-                raise LayerError("There is no box yet: press “Draw a box on the map” and drag one.")
+                raise LayerError(tr("There is no box yet: press “Draw a box on the map” and drag one."))
             return {"EXTENT": self._box}
         if kind == SELECTION:
             layer = self.polygons.currentLayer()
             if layer is None or not layer.selectedFeatureCount():
-                raise LayerError("No polygon is selected: select some in the chosen layer, or search the whole layer.")
+                raise LayerError(
+                    tr("No polygon is selected: select some in the chosen layer, or search the whole layer.")
+                )
             return {"AREA": QgsProcessingFeatureSourceDefinition(layer.id(), True)}
         return {}
 
@@ -87,7 +90,7 @@ class AreaChoice(QWidget):
             crs: The CRS of its coordinates.
         """
         self._box = QgsReferencedRectangle(extent, crs)
-        self.box_text.setText(f"{extent.width():.6g} × {extent.height():.6g} map units")
+        self.box_text.setText(tr("{width:.6g} × {height:.6g} map units", width=extent.width(), height=extent.height()))
         self._show_parts()
 
     def close_tool(self) -> None:

@@ -13,6 +13,7 @@ from qgis.core import (
 )
 
 from .errors import LayerError
+from .translation import tr
 
 
 def write_polygons(source: QgsFeatureSource, path: Path, context: QgsCoordinateTransformContext) -> None:
@@ -28,9 +29,9 @@ def write_polygons(source: QgsFeatureSource, path: Path, context: QgsCoordinateT
     """
     name = source.sourceName()
     if not source.sourceCrs().isValid():
-        raise LayerError(f"The layer {name} has no CRS: set it with Layer ▸ Set CRS of Layer(s).")
+        raise LayerError(tr("The layer {name} has no CRS: set it with Layer ▸ Set CRS of Layer(s).", name=name))
     if source.featureCount() == 0:
-        raise LayerError(f"The layer {name} gives no polygon: select some, or use the whole layer.")
+        raise LayerError(tr("The layer {name} gives no polygon: select some, or use the whole layer.", name=name))
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName, options.layerName = "GPKG", "objects"
     # Names that none of theirs has, whose values need not be unique. To SQLite Name and name are one; the first stays.
@@ -41,7 +42,14 @@ def write_polygons(source: QgsFeatureSource, path: Path, context: QgsCoordinateT
     copy = source.materialize(QgsFeatureRequest())
     code, message, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(copy, str(path), context, options)
     if code != QgsVectorFileWriter.WriterError.NoError:
-        raise LayerError(f"The polygons of {name} could not be written to {path.parent}: {' '.join(message.split())}.")
+        raise LayerError(
+            tr(
+                "The polygons of {name} could not be written to {folder}: {reason}.",
+                name=name,
+                folder=path.parent,
+                reason=" ".join(message.split()),
+            )
+        )
 
 
 def _free(name: str, taken: list[str]) -> str:

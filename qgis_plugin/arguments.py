@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import PluginError
+from .translation import tr
 
 
 @dataclass(frozen=True)
@@ -142,4 +143,10 @@ def _split(more: str) -> list[str]:
     try:
         return shlex.split(more)
     except ValueError as error:
-        raise PluginError(f"Further options cannot be read ({error}): close every quotation mark in {more}.") from error
+        raise PluginError(
+            tr(
+                "Further options cannot be read ({error}): close every quotation mark in {more}.",
+                error=error,
+                more=more,
+            )
+        ) from error

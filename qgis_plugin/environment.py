@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import OPTIONS_PAGE, InterpreterError
+from .translation import tr
 
 # What QGIS and its starters set for their own Python, GDAL, PROJ and Qt. Another Python would load the wrong files.
 HIDDEN_VARIABLES = frozenset(
@@ -79,13 +80,13 @@ def find_interpreter(chosen: str, made: Path, search_path: str | None = None) ->
         InterpreterError: What the user set is not there, or there is none at all.
     """
     if chosen:
-        return Interpreter(_command_of(Path(chosen)), f"set in {OPTIONS_PAGE}")
+        return Interpreter(_command_of(Path(chosen)), tr("set in {page}", page=OPTIONS_PAGE))
     if made.exists():
-        return Interpreter((str(python_of(made)), *MODULE), "made by the plugin")
+        return Interpreter((str(python_of(made)), *MODULE), tr("made by the plugin"))
     script = shutil.which("weft-geo", path=search_path)
     if script:
-        return Interpreter((script,), "found on PATH")
-    raise InterpreterError(f"weft-geo is not installed yet: open {OPTIONS_PAGE} and press Install.")
+        return Interpreter((script,), tr("found on PATH"))
+    raise InterpreterError(tr("weft-geo is not installed yet: open {page} and press Install.", page=OPTIONS_PAGE))
 
 
 def _command_of(path: Path) -> tuple[str, ...]:
@@ -93,6 +94,10 @@ def _command_of(path: Path) -> tuple[str, ...]:
         path = python_of(path)
     if not path.is_file():
         raise InterpreterError(
-            f"The interpreter {path} does not exist: choose another one in {OPTIONS_PAGE}, or leave it empty there."
+            tr(
+                "The interpreter {path} does not exist: choose another one in {page}, or leave it empty there.",
+                path=path,
+                page=OPTIONS_PAGE,
+            )
         )
     return (str(path), *MODULE) if path.stem.lower().startswith("python") else (str(path),)

@@ -9,10 +9,12 @@ PluginError
 
 from __future__ import annotations
 
-OPTIONS_PAGE = "Settings ▸ Options ▸ weft-geo"
+from .translation import tr
+
+OPTIONS_PAGE = tr("Settings ▸ Options ▸ weft-geo")
 """Where the remedy of most failures is."""
 
-CANCELLED = "Cancelled; nothing was written."
+CANCELLED = tr("Cancelled; nothing was written.")
 """What is said of a run that the user stopped."""
 
 

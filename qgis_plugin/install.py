@@ -10,6 +10,7 @@ from pathlib import Path
 from .child import run_child
 from .environment import python_of
 from .errors import InterpreterError, RunCancelled
+from .translation import tr
 
 _OLDEST = (3, 11)
 _PYTHONS = ("python3.13", "python3.12", "python3.11", "python3", "python", "python3.14")
@@ -37,8 +38,10 @@ def plan_installation(
         ]
     if python is None:
         raise InterpreterError(
-            "No Python of at least 3.11 was found on PATH: install one (python.org, or your system's packages) or uv, "
-            "and press Install again."
+            tr(
+                "No Python of at least 3.11 was found on PATH: install one (python.org, or your "
+                "system's packages) or uv, and press Install again."
+            )
         )
     return [
         [python, "-m", "venv", str(folder)],
@@ -120,11 +123,15 @@ def _run(command: list[str], on_text: Callable[[str], None], is_cancelled: Calla
     try:
         outcome = run_child(command, lambda line: hear(f"{line}\n"), is_cancelled, on_output=hear)
     except OSError as error:
-        raise InterpreterError(f"{command[0]} cannot be started ({error.strerror}): install it again.") from error
+        raise InterpreterError(
+            tr("{command} cannot be started ({reason}): install it again.", command=command[0], reason=error.strerror)
+        ) from error
     if outcome.cancelled:
-        raise RunCancelled("Cancelled; nothing was installed.")
+        raise RunCancelled(tr("Cancelled; nothing was installed."))
     if outcome.code:
-        raise InterpreterError(f"weft-geo could not be installed: {_reason(said)}; mend that and press Install again.")
+        raise InterpreterError(
+            tr("weft-geo could not be installed: {reason}; mend that and press Install again.", reason=_reason(said))
+        )
 
 
 def _reason(said: list[str]) -> str:

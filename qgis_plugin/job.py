@@ -14,6 +14,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QEventLoop, QObject, pyqtSignal
 
 from .errors import CANCELLED
+from .translation import tr
 
 
 class JobFeedback(QgsProcessingFeedback):
@@ -111,4 +112,4 @@ class Job(QObject):
         if problem == CANCELLED or (not problem and self.feedback.isCanceled()):
             self.cancelled.emit()
         else:
-            self.failed.emit(problem or "The run ended without a word: open the log.")
+            self.failed.emit(problem or tr("The run ended without a word: open the log."))

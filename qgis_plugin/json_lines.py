@@ -6,6 +6,8 @@ import json
 import time
 from typing import Any, Union
 
+from .translation import tr
+
 Line = Union[dict[str, Any], str]
 """An event as the command line sends it, or a line that is none."""
 
@@ -53,5 +55,9 @@ class Pace:
             return ""
         seconds = (now - self._began) * (total - done) / steps
         if seconds < 90:
-            return f"{max(1, round(seconds))} s left"
-        return f"{round(seconds / 60)} min left" if seconds < 5400 else f"{seconds / 3600:.1f} h left"
+            return tr("{seconds} s left", seconds=max(1, round(seconds)))
+        return (
+            tr("{minutes} min left", minutes=round(seconds / 60))
+            if seconds < 5400
+            else tr("{hours:.1f} h left", hours=seconds / 3600)
+        )

@@ -8,6 +8,8 @@ from qgis.core import QgsApplication
 from qgis.PyQt.QtGui import QFontDatabase
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
+from .translation import tr
+
 
 class LogDialog(QDialog):
     """Shows a log file.
@@ -19,14 +21,14 @@ class LogDialog(QDialog):
 
     def __init__(self, path: Path | None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("weft-geo: log")
+        self.setWindowTitle(tr("weft-geo: log"))
         self.resize(820, 460)
-        text = path.read_text(encoding="utf-8", errors="replace") if path else "Nothing has run yet."
+        text = path.read_text(encoding="utf-8", errors="replace") if path else tr("Nothing has run yet.")
         self.view = QPlainTextEdit(text)
         self.view.setReadOnly(True)
         self.view.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        copy = buttons.addButton("Copy", QDialogButtonBox.ButtonRole.ActionRole)
+        copy = buttons.addButton(tr("Copy"), QDialogButtonBox.ButtonRole.ActionRole)
         copy.clicked.connect(lambda: QgsApplication.clipboard().setText(text))
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

@@ -8,6 +8,8 @@ from qgis.PyQt.QtCore import QPointF, QSize
 from qgis.PyQt.QtGui import QPainter, QPen, QPolygonF
 from qgis.PyQt.QtWidgets import QWidget
 
+from .translation import tr
+
 _LOSS = re.compile(r"\bloss\b\D{0,3}(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", re.IGNORECASE)
 
 
@@ -53,4 +55,6 @@ class LossCurve(QWidget):
         painter.setPen(QPen(self.palette().highlight().color(), 2))
         painter.drawPolyline(QPolygonF(points))
         painter.setPen(self.palette().text().color())
-        painter.drawText(area.left(), 13, f"loss {self.losses[0]:.3g} → {self.losses[-1]:.3g}")
+        painter.drawText(
+            area.left(), 13, tr("loss {first:.3g} → {last:.3g}", first=self.losses[0], last=self.losses[-1])
+        )

@@ -10,6 +10,7 @@ from . import places
 from .errors import PluginError
 from .run import ask_weft_geo
 from .training_runs import MODEL
+from .translation import tr
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Model:
     note: str = ""
 
 
-EMBEDDED = Model("embedded", "embedded (building)", "comes with weft-geo")
+EMBEDDED = Model("embedded", tr("embedded (building)"), tr("comes with weft-geo"))
 
 
 def shipped_models() -> list[Model]:
@@ -51,6 +52,6 @@ def read_shipped(answer: dict[str, Any]) -> list[Model]:
 def local_models() -> list[Model]:
     """Models trained here, the last one first, and files that were chosen before."""
     learnt = sorted(places.learnt_models().glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    models = [Model(str(path), f"{path.parent.name} (trained here)", str(path)) for path in learnt]
+    models = [Model(str(path), tr("{folder} (trained here)", folder=path.parent.name), str(path)) for path in learnt]
     models += [Model(path, Path(path).name, path) for path in places.model_files() if Path(path) not in learnt]
     return models

@@ -17,8 +17,9 @@ from .child import run_child
 from .errors import PluginError
 from .install import make_environment
 from .run import current_interpreter, run_weft_geo
+from .translation import tr
 
-_BROKE_OFF = "It broke off: View ▸ Panels ▸ Log Messages says why."
+_BROKE_OFF = tr("It broke off: View ▸ Panels ▸ Log Messages says why.")
 PAGE = "WeftGeoOptions"
 """What QGIS finds the page by."""
 
@@ -52,7 +53,7 @@ class Errand(QgsTask):
 
     def finished(self, result):
         """In the window's thread."""
-        self.ended.emit(self._last_word or ("Cancelled." if self.isCanceled() else _BROKE_OFF))
+        self.ended.emit(self._last_word or (tr("Cancelled.") if self.isCanceled() else _BROKE_OFF))
 
     def _say(self, text: str) -> None:
         self.text += text
@@ -73,29 +74,31 @@ class OptionsPage(QgsOptionsPageWidget):
         self.setObjectName(PAGE)
         self.interpreter = QgsFileWidget()
         self.interpreter.setFilePath(places.chosen_interpreter())
-        self.interpreter.lineEdit().setPlaceholderText("found by itself")
+        self.interpreter.lineEdit().setPlaceholderText(tr("found by itself"))
         self.package = QLineEdit(places.package())
-        self.package.setToolTip("A name with a version, a wheel, or the folder of a clone")
+        self.package.setToolTip(tr("A name with a version, a wheel, or the folder of a clone"))
         self.state = QLabel()
         self.state.setWordWrap(True)
-        self.install = QPushButton("Install")
-        self.install_training = QPushButton("Install with training (torch, several GB)")
-        self.check = QPushButton("Check")
-        self.stop = QPushButton("Cancel")
+        self.install = QPushButton(tr("Install"))
+        self.install_training = QPushButton(tr("Install with training (torch, several GB)"))
+        self.check = QPushButton(tr("Check"))
+        self.stop = QPushButton(tr("Cancel"))
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         form = QFormLayout()
-        form.addRow("Python or weft-geo", self.interpreter)
-        form.addRow("Install from", self.package)
+        form.addRow(tr("Python or weft-geo"), self.interpreter)
+        form.addRow(tr("Install from"), self.package)
         buttons = QHBoxLayout()
         for button in (self.install, self.install_training, self.check, self.stop):
             buttons.addWidget(button)
         layout = QVBoxLayout(self)
         layout.addWidget(
             QLabel(
-                "weft-geo runs in a Python of its own. Install makes one in your QGIS profile; "
-                "nothing else on this computer changes."
+                tr(
+                    "weft-geo runs in a Python of its own. Install makes one in your QGIS profile; "
+                    "nothing else on this computer changes."
+                )
             )
         )
         layout.addLayout(form)
@@ -121,7 +124,7 @@ class OptionsPage(QgsOptionsPageWidget):
     def _say_which(self) -> None:
         try:
             found = current_interpreter()
-            self.state.setText(f"Used now: {found.command[0]} ({found.origin}).")
+            self.state.setText(tr("Used now: {command} ({origin}).", command=found.command[0], origin=found.origin))
         except PluginError as error:
             self.state.setText(str(error))
 
@@ -131,14 +134,14 @@ class OptionsPage(QgsOptionsPageWidget):
         def work(say: Callable[[str], None], is_cancelled: Callable[[], bool]) -> str:
             make_environment(folder, package, with_training, say, is_cancelled)
             places.choose_interpreter("")  # whoever presses Install wants what is installed
-            return f"Installed in {folder}. {_doctor(say, is_cancelled)}"
+            return " ".join((tr("Installed in {folder}.", folder=folder), _doctor(say, is_cancelled)))
 
         self.apply()
-        self._begin("Installing weft-geo", work)
+        self._begin(tr("Installing weft-geo"), work)
 
     def _check(self) -> None:
         self.apply()
-        self._begin("Checking weft-geo", _doctor)
+        self._begin(tr("Checking weft-geo"), _doctor)
 
     def _begin(self, title: str, work: Callable[[Callable[[str], None], Callable[[], bool]], str]) -> None:
         errand = Errand(title, work)
@@ -186,10 +189,10 @@ def _doctor(say: Callable[[str], None], is_cancelled: Callable[[], bool]) -> str
     outcome = run_child(command, lambda line: hear(f"{line}\n"), is_cancelled, on_output=hear, cwd=places.home())
     bad = next((line[2:].strip() for line in "".join(lines).splitlines() if line.startswith("x ")), "")
     if outcome.cancelled:
-        return "Cancelled."
+        return tr("Cancelled.")
     if outcome.code and not bad:
-        bad = f"it ended with code {outcome.code}"
-    return f"Not well: {bad}." if bad else "All is well."
+        bad = tr("it ended with code {code}", code=outcome.code)
+    return tr("Not well: {bad}.", bad=bad) if bad else tr("All is well.")
 
 
 class OptionsFactory(QgsOptionsWidgetFactory):

@@ -31,6 +31,7 @@ from .area_choice import AreaChoice
 from .loss_curve import LossCurve
 from .model_list import EMBEDDED, Model, local_models
 from .training_runs import TRAINING_STEPS
+from .translation import tr
 from .versions import POLYGON_LAYERS, RASTER_LAYERS
 
 _FROM_FILE = "from-file"
@@ -50,7 +51,7 @@ class Panel(QgsDockWidget):
     options_wanted = pyqtSignal()
 
     def __init__(self, iface: QgisInterface) -> None:
-        super().__init__("weft-geo: find objects", iface.mainWindow())
+        super().__init__(tr("weft-geo: find objects"), iface.mainWindow())
         self.setObjectName("WeftGeoPanel")
         self._shipped = [EMBEDDED]
         self.layer = QgsMapLayerComboBox()
@@ -58,20 +59,20 @@ class Panel(QgsDockWidget):
         self.area = AreaChoice(iface.mapCanvas())
         self.model = QComboBox()
         self.bands = QLineEdit()
-        self.bands.setPlaceholderText("chosen by weft-geo")
-        self.bands.setToolTip("Such as 3,2,1, in the model's order")
-        self.threshold = _number(0.0, 1.0, 2, "the model's own", "", 0.05)
-        self.min_area = _number(-5.0, 1e9, 1, "the model's own", " m²", 5.0)
-        self.min_area.setToolTip("0 keeps all")
-        self.simplify = _number(0.0, 1000.0, 2, "off", " m", 0.1)
-        self.regularize = QCheckBox("Right angles, for buildings")
+        self.bands.setPlaceholderText(tr("chosen by weft-geo"))
+        self.bands.setToolTip(tr("Such as 3,2,1, in the model's order"))
+        self.threshold = _number(0.0, 1.0, 2, tr("the model's own"), "", 0.05)
+        self.min_area = _number(-5.0, 1e9, 1, tr("the model's own"), " m²", 5.0)
+        self.min_area.setToolTip(tr("0 keeps all"))
+        self.simplify = _number(0.0, 1000.0, 2, tr("off"), " m", 0.1)
+        self.regularize = QCheckBox(tr("Right angles, for buildings"))
         self.output = QgsFileWidget()
         self.output.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
         self.output.setFilter("GeoPackage (*.gpkg);;FlatGeobuf (*.fgb);;GeoJSON (*.geojson);;Shapefile (*.shp)")
         self.output.setConfirmOverwrite(False)  # Run asks, however the name came there
-        self.output.lineEdit().setPlaceholderText("a temporary file")
-        self.run = QPushButton("Run")
-        self.cancel = QPushButton("Cancel")
+        self.output.lineEdit().setPlaceholderText(tr("a temporary file"))
+        self.run = QPushButton(tr("Run"))
+        self.cancel = QPushButton(tr("Cancel"))
         self.progress = QProgressBar()
         self.state = QLabel()
         self.state.setWordWrap(True)
@@ -84,10 +85,10 @@ class Panel(QgsDockWidget):
         self.steps.setRange(1, 1_000_000)
         self.steps.setSingleStep(100)
         self.steps.setValue(TRAINING_STEPS)
-        self.steps.setSuffix(" steps")
-        self.steps.setToolTip("More steps take longer and fit the model better to your edits")
-        self.learn = QPushButton("Learn from my edits")
-        self.learn.setToolTip("Trains a model on the raster layer and the corrected polygons of this layer")
+        self.steps.setSuffix(tr(" steps"))
+        self.steps.setToolTip(tr("More steps take longer and fit the model better to your edits"))
+        self.learn = QPushButton(tr("Learn from my edits"))
+        self.learn.setToolTip(tr("Trains a model on the raster layer and the corrected polygons of this layer"))
         self.curve = LossCurve()
         self.setWidget(self._lay_out())
         self.run.clicked.connect(self.run_wanted)
@@ -99,25 +100,25 @@ class Panel(QgsDockWidget):
 
     def _lay_out(self) -> QWidget:
         form = QFormLayout()
-        form.addRow("Raster layer", self.layer)
-        form.addRow("Search in", self.area)
-        form.addRow("Model", self.model)
-        form.addRow("Bands", self.bands)
-        form.addRow("Least probability", self.threshold)
-        form.addRow("Smallest object", self.min_area)
-        form.addRow("Simplify by", self.simplify)
+        form.addRow(tr("Raster layer"), self.layer)
+        form.addRow(tr("Search in"), self.area)
+        form.addRow(tr("Model"), self.model)
+        form.addRow(tr("Bands"), self.bands)
+        form.addRow(tr("Least probability"), self.threshold)
+        form.addRow(tr("Smallest object"), self.min_area)
+        form.addRow(tr("Simplify by"), self.simplify)
         form.addRow("", self.regularize)
-        form.addRow("Save to", self.output)
+        form.addRow(tr("Save to"), self.output)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run)
         buttons.addWidget(self.cancel)
-        links = QLabel('<a href="log">Log</a> · <a href="options">Options</a>')
+        links = QLabel(tr('<a href="log">Log</a> · <a href="options">Options</a>'))
         links.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)  # by Tab and Enter as well
         links.linkActivated.connect(lambda link: (self.log_wanted if link == "log" else self.options_wanted).emit())
         learning = QFormLayout()
-        learning.addRow(QLabel("<b>Teach it</b>: correct the objects by hand, then"))
-        learning.addRow("Corrected layer", self.labels)
-        learning.addRow("Train for", self.steps)
+        learning.addRow(QLabel(tr("<b>Teach it</b>: correct the objects by hand, then")))
+        learning.addRow(tr("Corrected layer"), self.labels)
+        learning.addRow(tr("Train for"), self.steps)
         learning.addRow("", self.learn)
         learning.addRow(self.curve)
         layout = QVBoxLayout()
@@ -150,7 +151,7 @@ class Panel(QgsDockWidget):
         for model in [*self._shipped, *local_models()]:
             self.model.addItem(model.title, model.value)
             self.model.setItemData(self.model.count() - 1, model.note, Qt.ItemDataRole.ToolTipRole)
-        self.model.addItem("From a file …", _FROM_FILE)
+        self.model.addItem(tr("From a file …"), _FROM_FILE)
         self.choose_model(chosen or EMBEDDED.value)
 
     def choose_model(self, value: str) -> None:
@@ -160,7 +161,7 @@ class Panel(QgsDockWidget):
     def _choose_file(self) -> None:
         if self.model.currentData() != _FROM_FILE:
             return
-        path, _ = QFileDialog.getOpenFileName(self, "Model", "", "Models (*.onnx *.safetensors)")
+        path, _ = QFileDialog.getOpenFileName(self, tr("Model"), "", tr("Models (*.onnx *.safetensors)"))
         self.choose_model(EMBEDDED.value)
         if path:
             places.remember_model_file(path)
@@ -192,7 +193,7 @@ class Panel(QgsDockWidget):
     def show_cancelling(self) -> None:
         """A run was asked to stop."""
         self.cancel.setEnabled(False)
-        self.state.setText("stopping …")
+        self.state.setText(tr("stopping …"))
 
     def show_idle(self, text: str) -> None:
         """No run goes on.

@@ -16,6 +16,7 @@ from .options_page import PAGE, OptionsFactory
 from .panel import Panel
 from .provider import WeftGeoProvider
 from .runs import Runs
+from .translation import tr
 
 _MENU = "weft-geo"
 
@@ -52,7 +53,7 @@ class WeftGeoPlugin:
     def initGui(self):  # noqa: N802
         """Add everything."""
         self.initProcessing()
-        self.action = QAction(QIcon(str(ICON)), "Find objects with weft-geo", self.iface.mainWindow())
+        self.action = QAction(QIcon(str(ICON)), tr("Find objects with weft-geo"), self.iface.mainWindow())
         self.action.setObjectName("WeftGeoAction")
         self.action.setCheckable(True)
         self.action.triggered.connect(self.show_panel)

@@ -19,11 +19,16 @@ from .environment import Interpreter, find_interpreter
 from .errors import CANCELLED, PluginError, RunCancelled, RunFailed
 from .json_lines import Line, Pace
 from .sentences import as_sentence, broken, failed, not_started, skewed
+from .translation import tr
 
 _KEPT_LOGS = 20
 _KEPT_LINES = 50
 # What is counted in the stages that take long; the others are short, and only named.
-_UNITS = {"predict": "windows", "train": "steps", "vectorize": "rows"}
+_COUNTS = {
+    "predict": tr("{done:g} of {total:g} windows"),
+    "train": tr("{done:g} of {total:g} steps"),
+    "vectorize": tr("{done:g} of {total:g} rows"),
+}
 
 
 def current_interpreter() -> Interpreter:
@@ -91,7 +96,7 @@ def _run(
     log.write(f"plugin {places.plugin_version()}, weft-geo {version}, {interpreter.origin}")
     log.write(shlex.join(command))
     listener = _Listener(feedback, log)
-    feedback.setProgressText("starting weft-geo …")
+    feedback.setProgressText(tr("starting weft-geo …"))
     try:
         outcome = run_child(command, listener.hear, feedback.isCanceled, grace_s=grace_s)
     except OSError as error:
@@ -119,7 +124,7 @@ def _ask_version(interpreter: Interpreter, feedback: QgsProcessingFeedback, log:
     name, _, version = outcome.stdout.strip().partition(" ")
     if outcome.code or name != "weft-geo" or not version:
         log.write("\n".join([" ".join(interpreter.command), *lines, outcome.stdout]))
-        raise broken(interpreter, lines if outcome.code else ["it is another program"])
+        raise broken(interpreter, lines if outcome.code else [tr("it is another program")])
     return version
 
 
@@ -154,14 +159,15 @@ class _Listener:
         numbers = all(isinstance(number, (int, float)) and math.isfinite(number) for number in (done, total))
         if event != "progress" or not numbers or total <= 0:
             return
-        if stage in _UNITS:
+        if stage in _COUNTS:
             left = self._pace.time_left(stage, done, total)
             percent = min(100, int(100 * done / total))
             if percent == self._percent:
                 return  # the toolbox keeps a line of each text
             self._percent = percent
             self._feedback.setProgress(percent)
-            self._feedback.setProgressText(f"{done:g} of {total:g} {_UNITS[stage]}{', ' if left else ''}{left}")
+            count = _COUNTS[stage].format(done=done, total=total)
+            self._feedback.setProgressText(", ".join(filter(None, (count, left))))
         else:
             self._feedback.setProgressText(f"{stage} …")
 

@@ -28,6 +28,7 @@ from .provider import PROVIDER_ID
 from .scenes import ASK_ABOVE_BYTES, describe_scene, file_of
 from .style import add_objects, style_objects
 from .training_runs import can_go_on, new_run, stopped_run
+from .translation import tr
 
 _MESSAGE = "WeftGeoMessage"
 """What the plugin's own messages are found by, among those of others."""
@@ -59,7 +60,7 @@ class Runs(QObject):
         """Find the objects of the chosen layer."""
         panel, scene = self._panel, self._panel.raster()
         if scene is None:
-            self._warn("There is no raster layer: add your image with Layer ▸ Add Layer ▸ Add Raster Layer.")
+            self._warn(tr("There is no raster layer: add your image with Layer ▸ Add Layer ▸ Add Raster Layer."))
             return
         try:
             area = panel.area.parameters()
@@ -72,7 +73,13 @@ class Runs(QObject):
         used = [scene, panel.area.polygons.currentLayer()] if "AREA" in area else [scene]
         for layer in used:
             if output is not None and file_of(layer) == output:
-                self._warn(f"{output} holds the layer {layer.name()}, which the run reads: save to another file.")
+                self._warn(
+                    tr(
+                        "{output} holds the layer {layer}, which the run reads: save to another file.",
+                        output=output,
+                        layer=layer.name(),
+                    )
+                )
                 return
         if output is not None and not self._agrees_to_replace(output):
             return
@@ -89,20 +96,24 @@ class Runs(QObject):
             "REGULARIZE": panel.regularize.isChecked(),
             "OUTPUT": str(output),
         }
-        self._start("predict", parameters, f"Objects of {scene.name()}", scene, output, self._add_objects)
+        self._start(
+            "predict", parameters, tr("Objects of {scene}", scene=scene.name()), scene, output, self._add_objects
+        )
 
     def learn(self) -> None:
         """Train a model on the chosen layer and the corrected polygons."""
         panel, scene, labels = self._panel, self._panel.raster(), self._panel.corrected()
         if scene is None or labels is None:
-            self._warn("Learning takes a raster layer and a layer of polygons: choose both.")
+            self._warn(tr("Learning takes a raster layer and a layer of polygons: choose both."))
             return
         output = stopped_run(places.learnt_models(), scene.name())
         if output is not None:
             button = QMessageBox.StandardButton
-            text = (
-                f"The run {output.name} was stopped before it came to a model. Go on with it, on the polygons that it "
-                f"began with? No begins anew, on those that {labels.name()} holds now."
+            text = tr(
+                "The run {output} was stopped before it came to a model. Go on with it, on the "
+                "polygons that it began with? No begins anew, on those that {labels} holds now.",
+                output=output.name,
+                labels=labels.name(),
             )
             buttons = button.Yes | button.No | button.Cancel
             answer = QMessageBox.question(self._iface.mainWindow(), "weft-geo", text, buttons)
@@ -112,7 +123,9 @@ class Runs(QObject):
         output = output or new_run(places.learnt_models(), scene.name())
         parameters = {"INPUT": scene.id(), "LABELS": labels.id(), "STEPS": panel.steps.value(), "OUTPUT": str(output)}
         panel.curve.clear()
-        self._start("train", parameters, f"Learning from {labels.name()}", scene, output, self._add_model)
+        self._start(
+            "train", parameters, tr("Learning from {labels}", labels=labels.name()), scene, output, self._add_model
+        )
 
     def cancel(self) -> None:
         """Stop the job, if there is one."""
@@ -146,9 +159,13 @@ class Runs(QObject):
         export = describe_scene(scene, extent).export
         if export is None or export.bytes <= ASK_ABOVE_BYTES:
             return True
-        text = (
-            f"{scene.name()} is no file, so it is exported first: {export.columns} × {export.rows} pixels, about "
-            f"{export.bytes / 1e6:.0f} MB in the temporary folder. Go on?"
+        text = tr(
+            "{scene} is no file, so it is exported first: {columns} × {rows} pixels, about "
+            "{megabytes:.0f} MB in the temporary folder. Go on?",
+            scene=scene.name(),
+            columns=export.columns,
+            rows=export.rows,
+            megabytes=export.bytes / 1e6,
         )
         return self._agrees(text)
 
@@ -158,8 +175,10 @@ class Runs(QObject):
             return True
         project = QgsProject.instance()
         layers = [layer for layer in project.mapLayers().values() if file_of(layer) == output]
-        shown = " Its layer goes from the project, with edits that are not saved." if layers else ""
-        if not self._agrees(f"{output} is there already. Replace it?{shown}"):
+        text = tr("{output} is there already. Replace it?", output=output)
+        if layers:
+            text += " " + tr("Its layer goes from the project, with edits that are not saved.")
+        if not self._agrees(text):
             return False
         project.removeMapLayers([layer.id() for layer in layers])
         return True
@@ -192,30 +211,31 @@ class Runs(QObject):
         self._panel.show_idle(text)
 
     def _add_objects(self, results: dict) -> None:
-        layer = QgsVectorLayer(results["OUTPUT"], f"Objects of {self._scene_name}", "ogr")
+        layer = QgsVectorLayer(results["OUTPUT"], tr("Objects of {scene}", scene=self._scene_name), "ogr")
         count = layer.featureCount()
         warnings = self.job.feedback.warnings
-        text = " ".join([f"{count} objects in {time.monotonic() - self._began:.0f} s.", *warnings])
+        found = tr("{count} objects in {seconds:.0f} s.", count=count, seconds=time.monotonic() - self._began)
+        text = " ".join([found, *warnings])
         self._end(text)
         style_objects(layer)
         project = QgsProject.instance()
         add_objects(project, layer, project.mapLayer(self._scene))
         self._panel.labels.setLayer(layer)
         level = Qgis.MessageLevel.Warning if warnings else Qgis.MessageLevel.Success
-        self._tell(text if count else text + " Try a lower probability, or another model.", level)
+        self._tell(text if count else text + " " + tr("Try a lower probability, or another model."), level)
 
     def _add_model(self, results: dict) -> None:
         self._panel.show_models()
         self._panel.choose_model(results["MODEL"])
         name = Path(results["OUTPUT"]).name
-        text = f"The model {name} has learnt from your edits and is the chosen one now: press Run."
+        text = tr("The model {name} has learnt from your edits and is the chosen one now: press Run.", name=name)
         self._end(text)
         self._tell(text, Qgis.MessageLevel.Success)
 
     def _stop(self) -> None:
         text = CANCELLED
         if self._output is not None and can_go_on(self._output):
-            text = "Cancelled; the last checkpoint is kept: press Learn from my edits to go on from there."
+            text = tr("Cancelled; the last checkpoint is kept: press Learn from my edits to go on from there.")
         self._end(text)
         self._tell(text, Qgis.MessageLevel.Info)
 
@@ -232,7 +252,7 @@ class Runs(QObject):
         item = self._message(sentence)
         log = places.last_log()  # of this run, whatever runs later
         if log != self._log_before:  # else it failed before it had one
-            button = QPushButton("Show log")
+            button = QPushButton(tr("Show log"))
             button.clicked.connect(lambda: self._show(log))
             item.layout().addWidget(button)
         self._iface.messageBar().pushWidget(item, level, 0 if level == Qgis.MessageLevel.Critical else 15)

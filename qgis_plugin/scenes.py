@@ -21,6 +21,7 @@ from qgis.core import (
 )
 
 from .errors import CANCELLED, LayerError, RunCancelled
+from .translation import tr
 from .versions import RASTER_WRITTEN
 
 ASK_ABOVE_BYTES = 500_000_000
@@ -78,7 +79,14 @@ class Export:
         """
         watcher = QgsRasterBlockFeedback()
         feedback.canceled.connect(watcher.cancel)
-        feedback.setProgressText(f"exporting {self.columns} × {self.rows} px, about {self.bytes / 1e6:.0f} MB")
+        feedback.setProgressText(
+            tr(
+                "exporting {columns} × {rows} px, about {megabytes:.0f} MB",
+                columns=self.columns,
+                rows=self.rows,
+                megabytes=self.bytes / 1e6,
+            )
+        )
         writer = QgsRasterFileWriter(str(path))
         writer.setOutputFormat("GTiff")
         writer.setCreateOptions(["COMPRESS=LZW", "TILED=YES", "BIGTIFF=IF_SAFER"])
@@ -89,7 +97,11 @@ class Export:
         if error != RASTER_WRITTEN:
             path.unlink(missing_ok=True)
             raise LayerError(
-                f"The layer could not be exported to {path.parent} ({error}): look whether there is room on that disk."
+                tr(
+                    "The layer could not be exported to {folder} ({error}): look whether there is room on that disk.",
+                    folder=path.parent,
+                    error=error,
+                )
             )
         if self.rendered:
             exported = QgsRasterLayer(str(path), "export")
@@ -98,11 +110,15 @@ class Export:
             if alpha.maximumValue == 0:
                 path.unlink(missing_ok=True)
                 raise LayerError(
-                    "The map service sent no picture of the chosen area: look whether it can be reached, and whether "
-                    "it has this area at its finest zoom level."
+                    tr(
+                        "The map service sent no picture of the chosen area: look whether it can be reached, "
+                        "and whether it has this area at its finest zoom level."
+                    )
                 )
             if alpha.minimumValue == 0:
-                feedback.pushWarning("The map service did not send all of the area; nothing is found where it did not.")
+                feedback.pushWarning(
+                    tr("The map service did not send all of the area; nothing is found where it did not.")
+                )
 
 
 def describe_scene(layer: QgsRasterLayer, extent: QgsRectangle | None = None) -> Scene:
@@ -116,11 +132,15 @@ def describe_scene(layer: QgsRasterLayer, extent: QgsRectangle | None = None) ->
         LayerError: It cannot be read, and why.
     """
     if not layer.isValid():
-        raise LayerError(f"The layer {layer.name()} cannot be opened: mend its data source first.")
+        raise LayerError(tr("The layer {layer} cannot be opened: mend its data source first.", layer=layer.name()))
     if not layer.crs().isValid():
-        raise LayerError(f"The layer {layer.name()} has no CRS: set it with Layer ▸ Set CRS of Layer(s).")
+        raise LayerError(
+            tr("The layer {layer} has no CRS: set it with Layer ▸ Set CRS of Layer(s).", layer=layer.name())
+        )
     if extent is not None and not extent.intersects(layer.extent()):
-        raise LayerError(f"The layer {layer.name()} does not reach into the chosen area: choose another one.")
+        raise LayerError(
+            tr("The layer {layer} does not reach into the chosen area: choose another one.", layer=layer.name())
+        )
     path = _file_of(layer)
     if path:
         return Scene(path, _crs_words(layer))
@@ -159,7 +179,9 @@ def _plan_export(layer: QgsRasterLayer, extent: QgsRectangle | None) -> Export:
     provider = layer.dataProvider()
     pixel = _pixel_size(layer)
     if extent is None and not provider.xSize():
-        raise LayerError(f"The layer {layer.name()} has no end of its own: choose the map's extent or draw a box.")
+        raise LayerError(
+            tr("The layer {layer} has no end of its own: choose the map's extent or draw a box.", layer=layer.name())
+        )
     wanted = layer.extent() if extent is None else extent.intersect(layer.extent())
     columns, rows = (max(1, math.ceil(side / pixel - _ROUNDING)) for side in (wanted.width(), wanted.height()))
     extent = QgsRectangle(
@@ -185,8 +207,11 @@ def _pixel_size(layer: QgsRasterLayer) -> float:
     tiles = re.search(r"(?:^|&)type=xyz(?:&|$)", layer.source())
     if not tiles:
         raise LayerError(
-            f"The layer {layer.name()} is a map service without a resolution of its own: save the part you need with "
-            "Layer ▸ Save As (rendered image), and use that file."
+            tr(
+                "The layer {layer} is a map service without a resolution of its own: save the part "
+                "you need with Layer ▸ Save As (rendered image), and use that file.",
+                layer=layer.name(),
+            )
         )
     deepest = re.search(r"(?:^|&)zmax=(\d+)", layer.source())
     return _EQUATOR_M / _TILE_PX / 2 ** int(deepest.group(1) if deepest else 18)

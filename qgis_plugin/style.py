@@ -20,6 +20,7 @@ from qgis.core import (
 from qgis.PyQt import sip
 from qgis.PyQt.QtGui import QColor
 
+from .translation import tr
 from .versions import NO_FORM
 
 # Score from, to, red, green and blue: orange is doubtful, violet sure. Both show on green, grey and brown ground.
@@ -35,9 +36,9 @@ _CLASSES = ("213,94,0", "86,180,233", "240,228,66", "204,121,167", "0,114,178", 
 _NO_CLASS = "255,255,255"
 # What an object is against the truth, in words and in the colours that weft-geo gives it in a GeoPackage.
 _RESULTS = (
-    ("true_positive", "right", "44,123,182"),
-    ("false_positive", "wrong", "215,25,28"),
-    ("false_negative", "missed", "255,190,0"),
+    ("true_positive", tr("right"), "44,123,182"),
+    ("false_positive", tr("wrong"), "215,25,28"),
+    ("false_negative", tr("missed"), "255,190,0"),
 )
 
 
@@ -74,7 +75,7 @@ def _by_class(layer: QgsVectorLayer) -> QgsCategorizedSymbolRenderer | None:
     colors = [*_CLASSES, *(",".join(map(str, hue)) for hue in hues)]
     categories = [QgsRendererCategory(name, _fill(color), name) for name, color in zip(names, colors)]
     # What a user draws has no class yet.
-    categories.append(QgsRendererCategory(None, _fill(_NO_CLASS), "no class"))
+    categories.append(QgsRendererCategory(None, _fill(_NO_CLASS), tr("no class")))
     return QgsCategorizedSymbolRenderer("class", categories)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "qgis_plugin"
 NAME = "weft_geo_qgis"
-SUFFIXES = (".py", ".txt", ".svg", ".png")
+SUFFIXES = (".py", ".txt", ".svg", ".png", ".qm")
 
 
 def build_wheel(folder: Path) -> Path:

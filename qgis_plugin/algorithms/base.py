@@ -33,6 +33,7 @@ from ..errors import PluginError
 from ..run import run_weft_geo
 from ..scenes import ASK_ABOVE_BYTES, Scene, describe_scene, file_of
 from ..style import new_styler, style_objects
+from ..translation import tr
 from ..versions import ADVANCED, DOUBLE, POLYGONS
 
 _ESCAPE = re.compile("%[0-9a-f]{2}", re.IGNORECASE)  # SQLite is given the path as a URI
@@ -101,13 +102,19 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
             QgsProcessingException: It cannot be.
         """
         if layer is None:
-            raise QgsProcessingException("The raster layer cannot be opened: choose another one.")
+            raise QgsProcessingException(tr("The raster layer cannot be opened: choose another one."))
         try:
             scene = describe_scene(layer, extent)
         except PluginError as error:
             raise QgsProcessingException(str(error)) from error
         if scene.export and scene.export.bytes > ASK_ABOVE_BYTES:
-            feedback.pushWarning(f"{layer.name()} is exported first, about {scene.export.bytes / 1e6:.0f} MB.")
+            feedback.pushWarning(
+                tr(
+                    "{layer} is exported first, about {megabytes:.0f} MB.",
+                    layer=layer.name(),
+                    megabytes=scene.export.bytes / 1e6,
+                )
+            )
         return scene
 
     def path_of(self, scene: Scene, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> str:
@@ -143,8 +150,8 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
 
     def add_area_parameters(self) -> None:
         """Add the choice of a part: an extent, or polygons."""
-        polygons = QgsProcessingParameterFeatureSource("AREA", "Only inside these polygons", [POLYGONS], None, True)
-        self.addParameter(QgsProcessingParameterExtent("EXTENT", "Only in this extent", None, True))
+        polygons = QgsProcessingParameterFeatureSource("AREA", tr("Only inside these polygons"), [POLYGONS], None, True)
+        self.addParameter(QgsProcessingParameterExtent("EXTENT", tr("Only in this extent"), None, True))
         self.addParameter(polygons)
 
     def area(
@@ -165,7 +172,7 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         """
         has_extent, has_area = (parameters.get(name) not in (None, "") for name in ("EXTENT", "AREA"))
         if has_extent and has_area:
-            raise QgsProcessingException("Give an extent or polygons, not both.")
+            raise QgsProcessingException(tr("Give an extent or polygons, not both."))
         if has_extent:
             extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
             return box_words(extent), extent
@@ -179,13 +186,15 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
     def add_outline_parameters(self) -> None:
         """Add what makes an object."""
         number = QgsProcessingParameterNumber
-        own = "(empty: the model's own)"
-        self.addParameter(number("THRESHOLD", f"Least probability {own}", DOUBLE, None, True, 0.001, 1.0))
-        self.addParameter(number("MIN_AREA", f"Drop objects smaller than (m²) {own}", DOUBLE, None, True, 0.0))
-        self.addParameter(number("SIMPLIFY", "Simplify by (metres)", DOUBLE, 0.0, False, 0.0))
-        self.addParameter(QgsProcessingParameterBoolean("REGULARIZE", "Right angles", False))
-        self.add_advanced(number("MIN_HOLE", "Fill holes smaller than (m²)", DOUBLE, 0.0, False, 0.0))
-        self.add_advanced(QgsProcessingParameterBoolean("SUBPIXEL", "Outlines between pixels", False))
+        own = tr("(empty: the model's own)")
+        self.addParameter(number("THRESHOLD", tr("Least probability {own}", own=own), DOUBLE, None, True, 0.001, 1.0))
+        self.addParameter(
+            number("MIN_AREA", tr("Drop objects smaller than (m²) {own}", own=own), DOUBLE, None, True, 0.0)
+        )
+        self.addParameter(number("SIMPLIFY", tr("Simplify by (metres)"), DOUBLE, 0.0, False, 0.0))
+        self.addParameter(QgsProcessingParameterBoolean("REGULARIZE", tr("Right angles"), False))
+        self.add_advanced(number("MIN_HOLE", tr("Fill holes smaller than (m²)"), DOUBLE, 0.0, False, 0.0))
+        self.add_advanced(QgsProcessingParameterBoolean("SUBPIXEL", tr("Outlines between pixels"), False))
 
     def outlines(self, parameters: dict, context: QgsProcessingContext) -> Outlines:
         """What `add_outline_parameters` was answered."""
@@ -228,16 +237,22 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         escape = _ESCAPE.search(output)
         if escape and output.lower().endswith(".gpkg"):
             raise QgsProcessingException(
-                f"{output} is no name for a GeoPackage, since QGIS takes {escape.group()} for another letter: choose a "
-                "name without it, or .fgb."
+                tr(
+                    "{output} is no name for a GeoPackage, since QGIS takes {escape} for another letter: "
+                    "choose a name without it, or .fgb.",
+                    output=output,
+                    escape=escape.group(),
+                )
             )
         if name := self._read.get(Path(output)):
-            raise QgsProcessingException(f"{output} holds the layer {name}, which is read: choose another file.")
+            raise QgsProcessingException(
+                tr("{output} holds the layer {name}, which is read: choose another file.", output=output, name=name)
+            )
         return output
 
     def add_objects_output(self) -> None:
         """Add the layer of objects."""
-        self.addParameter(QgsProcessingParameterVectorDestination("OUTPUT", "Objects", POLYGONS))
+        self.addParameter(QgsProcessingParameterVectorDestination("OUTPUT", tr("Objects"), POLYGONS))
 
     def objects_result(self, output: str, context: QgsProcessingContext) -> dict:
         """The results of an algorithm that wrote objects there, as `output` gave it.
@@ -248,8 +263,11 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
         layer = QgsVectorLayer(output, "objects", "ogr")
         if not layer.isValid():
             raise QgsProcessingException(
-                f"The objects are in {output}, which this QGIS cannot open: save to .gpkg, .fgb, .geojson or .shp to "
-                "see them."
+                tr(
+                    "The objects are in {output}, which this QGIS cannot open: save to .gpkg, .fgb, "
+                    ".geojson or .shp to see them.",
+                    output=output,
+                )
             )
         self.style_when_loaded(output, style_objects, context)
         return {"OUTPUT": output, "OBJECTS": layer.featureCount()}

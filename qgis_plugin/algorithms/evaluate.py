@@ -15,6 +15,7 @@ from qgis.core import (
 
 from ..arguments import Evaluate
 from ..style import style_errors
+from ..translation import tr
 from ..versions import DOUBLE, POLYGONS
 from .base import WeftGeoAlgorithm
 
@@ -34,25 +35,31 @@ class EvaluateAlgorithm(WeftGeoAlgorithm):
     """Objects against the true ones."""
 
     NAME = "evaluate"
-    TITLE = "Score objects against true ones"
-    HELP = (
-        "Pairs the polygons of two layers one to one by their intersection over union (IoU), and counts how many are "
-        "right. The area IoU compares what all objects of each layer cover, whichever object it belongs to.\n\n"
-        "Where both layers have an attribute class, only objects of one class become pairs, and the log has the scores "
-        "of each class. Class field names another attribute of the objects that are there; in the layer of those that "
-        "were found it is the one of the same name, else class.\n\n"
-        "With an extent or polygons only what lies inside counts: an object with half of its area or more, whole.\n\n"
-        "Errors is a layer of all objects that count, coloured by what came of them: right, wrong or missed."
+    TITLE = tr("Score objects against true ones")
+    HELP = tr(
+        "Pairs the polygons of two layers one to one by their intersection over union (IoU), "
+        "and counts how many are right. The area IoU compares what all objects of each layer "
+        "cover, whichever object it belongs to.\n\n"
+        "Where both layers have an attribute class, only objects of one class become pairs, "
+        "and the log has the scores of each class. Class field names another attribute of "
+        "the objects that are there; in the layer of those that were found it is the one of "
+        "the same name, else class.\n\n"
+        "With an extent or polygons only what lies inside counts: an object with half of its "
+        "area or more, whole.\n\n"
+        "Errors is a layer of all objects that count, coloured by what came of them: right, "
+        "wrong or missed."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Declare the parameters."""
-        self.addParameter(QgsProcessingParameterFeatureSource("OBJECTS", "Objects that were found", [POLYGONS]))
-        self.addParameter(QgsProcessingParameterFeatureSource("TRUTH", "Objects that are there", [POLYGONS]))
-        self.addParameter(QgsProcessingParameterField("CLASS_FIELD", "Class field", None, "TRUTH", optional=True))
+        self.addParameter(QgsProcessingParameterFeatureSource("OBJECTS", tr("Objects that were found"), [POLYGONS]))
+        self.addParameter(QgsProcessingParameterFeatureSource("TRUTH", tr("Objects that are there"), [POLYGONS]))
+        self.addParameter(QgsProcessingParameterField("CLASS_FIELD", tr("Class field"), None, "TRUTH", optional=True))
         self.add_area_parameters()
-        self.addParameter(QgsProcessingParameterNumber("IOU", "Least IoU of a pair", DOUBLE, 0.5, False, 0.001, 1.0))
-        self.addParameter(QgsProcessingParameterVectorDestination("ERRORS", "Errors", POLYGONS, None, True, False))
+        self.addParameter(
+            QgsProcessingParameterNumber("IOU", tr("Least IoU of a pair"), DOUBLE, 0.5, False, 0.001, 1.0)
+        )
+        self.addParameter(QgsProcessingParameterVectorDestination("ERRORS", tr("Errors"), POLYGONS, None, True, False))
         for name, key in _SCORES.items():
             self.addOutput(QgsProcessingOutputNumber(name, key.replace("_", " ")))
 

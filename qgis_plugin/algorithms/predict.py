@@ -12,6 +12,7 @@ from qgis.core import (
 )
 
 from ..arguments import Predict
+from ..translation import tr
 from .base import WeftGeoAlgorithm
 
 
@@ -19,26 +20,32 @@ class PredictAlgorithm(WeftGeoAlgorithm):
     """A raster layer to objects."""
 
     NAME = "predict"
-    TITLE = "Find objects"
-    HELP = (
-        "Finds the objects of a raster layer and writes them as polygons with a score and their true area.\n\n"
-        "The whole layer is searched, or the part inside an extent, or the part inside the polygons of a layer. "
-        "Model is a name (embedded is the one that comes with weft-geo, for buildings) or the path of an .onnx or "
-        ".safetensors file.\n\n"
-        "Map services of tiles are exported at their finest zoom level first, and need an extent."
+    TITLE = tr("Find objects")
+    HELP = tr(
+        "Finds the objects of a raster layer and writes them as polygons with a score and "
+        "their true area.\n\n"
+        "The whole layer is searched, or the part inside an extent, or the part inside the "
+        "polygons of a layer. Model is a name (embedded is the one that comes with weft-geo, "
+        "for buildings) or the path of an .onnx or .safetensors file.\n\n"
+        "Map services of tiles are exported at their finest zoom level first, and need an "
+        "extent."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Declare the parameters."""
-        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", "Raster layer"))
+        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", tr("Raster layer")))
         self.add_area_parameters()
-        self.addParameter(QgsProcessingParameterString("MODEL", "Model", "embedded"))
+        self.addParameter(QgsProcessingParameterString("MODEL", tr("Model"), "embedded"))
         self.add_outline_parameters()
-        self.add_advanced(QgsProcessingParameterString("BANDS", "Bands, such as 3,2,1", "", False, True))
-        self.add_advanced(QgsProcessingParameterString("DEVICE", "Device: auto, cpu, cuda, cuda:1 …", "", False, True))
-        self.add_advanced(QgsProcessingParameterString("MORE", "Further options of weft-geo predict", "", False, True))
+        self.add_advanced(QgsProcessingParameterString("BANDS", tr("Bands, such as 3,2,1"), "", False, True))
+        self.add_advanced(
+            QgsProcessingParameterString("DEVICE", tr("Device: auto, cpu, cuda, cuda:1 …"), "", False, True)
+        )
+        self.add_advanced(
+            QgsProcessingParameterString("MORE", tr("Further options of weft-geo predict"), "", False, True)
+        )
         self.add_objects_output()
-        self.addOutput(QgsProcessingOutputNumber("OBJECTS", "Number of objects"))
+        self.addOutput(QgsProcessingOutputNumber("OBJECTS", tr("Number of objects")))
 
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""

@@ -17,6 +17,7 @@ from qgis.core import (
 
 from ..arguments import Train
 from ..training_runs import MODEL, TRAINING_STEPS, can_go_on
+from ..translation import tr
 from ..versions import INTEGER, POLYGONS
 from .base import WeftGeoAlgorithm
 
@@ -28,23 +29,26 @@ class TrainAlgorithm(WeftGeoAlgorithm):
     """A raster layer and polygons to a model."""
 
     NAME = "train"
-    TITLE = "Train on polygons"
-    HELP = (
-        "Teaches a model the objects of a raster layer from polygons that show where they are. Draw every object of "
-        "the scene, or of the part that you cut out: what has no polygon is taken for background.\n\n"
-        "The folder, a new one, holds the run: its curves, and in the end model.onnx, which Find objects takes. "
-        "A folder with a run that was stopped goes on with it, on the polygons and to the step it began with.\n\n"
-        "Needs weft-geo with its train extra."
+    TITLE = tr("Train on polygons")
+    HELP = tr(
+        "Teaches a model the objects of a raster layer from polygons that show where they "
+        "are. Draw every object of the scene, or of the part that you cut out: what has no "
+        "polygon is taken for background.\n\n"
+        "The folder, a new one, holds the run: its curves, and in the end model.onnx, which "
+        "Find objects takes. A folder with a run that was stopped goes on with it, on the "
+        "polygons and to the step it began with.\n\nNeeds weft-geo with its train extra."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Declare the parameters."""
-        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", "Raster layer"))
-        self.addParameter(QgsProcessingParameterFeatureSource("LABELS", "Polygons of all its objects", [POLYGONS]))
-        self.addParameter(QgsProcessingParameterNumber("STEPS", "Steps", INTEGER, TRAINING_STEPS, False, 1))
-        self.add_advanced(QgsProcessingParameterString("MORE", "Further options of weft-geo train", "", False, True))
-        self.addParameter(QgsProcessingParameterFolderDestination("OUTPUT", "Folder of the run"))
-        self.addOutput(QgsProcessingOutputFile("MODEL", "Model"))
+        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", tr("Raster layer")))
+        self.addParameter(QgsProcessingParameterFeatureSource("LABELS", tr("Polygons of all its objects"), [POLYGONS]))
+        self.addParameter(QgsProcessingParameterNumber("STEPS", tr("Steps"), INTEGER, TRAINING_STEPS, False, 1))
+        self.add_advanced(
+            QgsProcessingParameterString("MORE", tr("Further options of weft-geo train"), "", False, True)
+        )
+        self.addParameter(QgsProcessingParameterFolderDestination("OUTPUT", tr("Folder of the run")))
+        self.addOutput(QgsProcessingOutputFile("MODEL", tr("Model")))
 
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""
@@ -57,10 +61,10 @@ class TrainAlgorithm(WeftGeoAlgorithm):
         folder, beside = Path(self.parameterAsString(parameters, "OUTPUT", context)), []
         more = self.parameterAsString(parameters, "MORE", context)
         if can_go_on(folder):
-            feedback.pushInfo(f"Going on with the run in {folder}.")
+            feedback.pushInfo(tr("Going on with the run in {folder}.", folder=folder))
             run = Train(folder, more=more)
         elif folder.is_dir() and any(folder.iterdir()):
-            raise QgsProcessingException(f"{folder} is not empty: choose a new folder for the run.")
+            raise QgsProcessingException(tr("{folder} is not empty: choose a new folder for the run.", folder=folder))
         else:
             # A run wants its folder empty; what it learns from lies beside, so that it can go on another day.
             images = self.path_of(self._scene, context, feedback)
@@ -71,7 +75,12 @@ class TrainAlgorithm(WeftGeoAlgorithm):
                 beside.append(labels := shutil.copy(self._labels, folder.with_name(f"{folder.name}_labels.gpkg")))
             except OSError as error:
                 raise QgsProcessingException(
-                    f"{folder.parent} cannot be written to ({error.strerror}): choose another folder for {folder.name}."
+                    tr(
+                        "{folder} cannot be written to ({reason}): choose another folder for {name}.",
+                        folder=folder.parent,
+                        reason=error.strerror,
+                        name=folder.name,
+                    )
                 ) from error
             steps = self.parameterAsInt(parameters, "STEPS", context)
             run = Train(folder, str(images), Path(labels), steps, more)

@@ -7,6 +7,7 @@ from pathlib import Path
 from qgis.core import QgsProcessingOutputNumber, QgsProcessingParameterRasterLayer, QgsProcessingParameterString
 
 from ..arguments import Vectorize
+from ..translation import tr
 from .base import WeftGeoAlgorithm
 
 
@@ -14,20 +15,21 @@ class VectorizeAlgorithm(WeftGeoAlgorithm):
     """A mask, class map or probability raster to objects."""
 
     NAME = "vectorize"
-    TITLE = "Outline a mask"
-    HELP = (
-        "Outlines the objects of a raster: a mask (0 and 1, or 0 and 255), a class map, or probabilities (0 to 1, or "
-        "bytes that stand for 0 to 1).\n\nClasses are the names of the values 1, 2 …, with commas between; giving them "
-        "makes the raster a class map."
+    TITLE = tr("Outline a mask")
+    HELP = tr(
+        "Outlines the objects of a raster: a mask (0 and 1, or 0 and 255), a class map, or "
+        "probabilities (0 to 1, or bytes that stand for 0 to 1).\n\n"
+        "Classes are the names of the values 1, 2 …, with commas between; giving them makes "
+        "the raster a class map."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Declare the parameters."""
-        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", "Mask, class map or probabilities"))
-        self.addParameter(QgsProcessingParameterString("CLASSES", "Names of the classes", "", False, True))
+        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", tr("Mask, class map or probabilities")))
+        self.addParameter(QgsProcessingParameterString("CLASSES", tr("Names of the classes"), "", False, True))
         self.add_outline_parameters()
         self.add_objects_output()
-        self.addOutput(QgsProcessingOutputNumber("OBJECTS", "Number of objects"))
+        self.addOutput(QgsProcessingOutputNumber("OBJECTS", tr("Number of objects")))
 
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""

@@ -28,6 +28,7 @@ WITHOUT_QGIS = {
     "test_json_lines.py",
     "test_sentences.py",
     "test_sources.py",
+    "test_translation.py",
     "test_zip.py",
 }
 if not HAS_QGIS:
