@@ -187,18 +187,20 @@ def test_objects_of_several_classes_have_a_colour_each(run_algorithm, cli, weft_
     layer = QgsRasterLayer(str(tmp_path / "classes.tif"), "classes")
     found = run_algorithm("vectorize", INPUT=layer, CLASSES="tree,house,road", OUTPUT=str(tmp_path / "o.gpkg"))
     objects = QgsVectorLayer(found["OUTPUT"], "objects")
+    looks = [objects.renderer().clone()]  # weft-geo's own, in the file
     style_objects(objects)
-    renderer = objects.renderer()
-    assert renderer.type() == "categorizedSymbol"
-    assert renderer.classAttribute() == "class"
-    assert [category.label() for category in renderer.categories()] == ["house", "road", "tree", "no class"]
-    colors = [category.symbol().color().name() for category in renderer.categories()]
-    assert len(set(colors)) == 4
-    context = QgsRenderContext()
-    drawn = QgsFeature(objects.fields())
-    renderer.startRender(context, objects.fields())
-    assert renderer.symbolForFeature(drawn, context).color().name() == colors[-1], "what the user draws is seen"
-    renderer.stopRender(context)
+    looks.append(objects.renderer())
+    for renderer in looks:
+        assert renderer.type() == "categorizedSymbol"
+        assert renderer.classAttribute() == "class"
+        assert [category.label() for category in renderer.categories()] == ["house", "road", "tree", "no class"]
+        colors = [category.symbol().color().name() for category in renderer.categories()]
+        assert len(set(colors)) == 4
+        context = QgsRenderContext()
+        renderer.startRender(context, objects.fields())
+        drawn = renderer.symbolForFeature(QgsFeature(objects.fields()), context)
+        assert drawn.color().name() == colors[-1], "what the user draws is seen"
+        renderer.stopRender(context)
 
 
 def test_the_toolbox_keeps_no_line_of_every_window(qgis_app):

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from xml.etree import ElementTree
 
 import geopandas
 import geoparquet_validator
@@ -115,6 +116,24 @@ def test_geopackage(tmp_path):
     assert (styled, where, default) == ("objects", column, 1)
     assert "coalesce(&quot;score&quot;, 1)" in qml  # objects drawn by hand have none
     assert sorted(item.name for item in tmp_path.iterdir()) == ["objects.gpkg"]
+
+
+def test_a_geopackage_of_several_classes_is_coloured_by_class(tmp_path):
+    """By score they would all look alike; what is drawn by hand has no class yet."""
+    classes = tuple(f"k{number}" for number in range(9))
+    values = np.zeros((9, 10, 30), np.float32)
+    for number in range(9):
+        values[number, 2:8, 3 * number : 3 * number + 2] = 0.9
+    path = tmp_path / "objects.gpkg"
+    write(path, values, classes=classes)
+    with sqlite3.connect(path) as database:
+        ((name, qml),) = database.execute("select styleName, styleQML from layer_styles")
+    database.close()
+    renderer = ElementTree.fromstring(qml.partition("\n")[2]).find("renderer-v2")
+    assert (name, renderer.get("type"), renderer.get("attr")) == ("class", "categorizedSymbol", "class")
+    assert [category.get("value") for category in renderer.iter("category")] == [*classes, ""]
+    colors = [option.get("value") for option in renderer.iter("Option") if option.get("name") == "outline_color"]
+    assert len(set(colors)) == 10
 
 
 @pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="GDAL's own programs are not installed")

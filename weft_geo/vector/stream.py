@@ -18,6 +18,7 @@ from weft_geo.vector.layer_file import LayerFile
 from weft_geo.vector.options import VectorOptions
 from weft_geo.vector.source import mask_strip, probability_strip
 from weft_geo.vector.strip import Strip
+from weft_geo.vector.style import SCORE_STYLE, class_style
 from weft_geo.vector.vectorizer import Vectorizer
 
 
@@ -128,7 +129,10 @@ class ObjectStream:
         """
         assert self._vectorizer is not None, "finish inside the with block"
         self.count = self._vectorizer.finish()
-        self.file.write(self._vectorizer.ordered(), self.ground.crs, self._vectorizer.multi, self.provenance)
+        style = class_style(self.classes) if len(self.classes) > 1 else SCORE_STYLE
+        self.file.write(
+            self._vectorizer.ordered(), self.ground.crs, self._vectorizer.multi, self.provenance, style=style
+        )
         self._finished = True
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""How QGIS shows the objects as soon as the GeoPackage is opened: coloured by score, or by what was right of them.
+"""How QGIS shows a GeoPackage as soon as it is opened: objects by class, or else by score; errors by what they are.
 
 QGIS looks for a default style in a table `layer_styles` of the GeoPackage itself. It is made here as QGIS makes it
 (`Layer Properties → Style → Save Style → In Database`), registered as an attributes table, so that QGIS can change and
@@ -9,10 +9,13 @@ and warns that there is another unless it is told `layer="objects"`.
 
 from __future__ import annotations
 
+import colorsys
 import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,6 +33,17 @@ RESULTS = (
     ("false_negative", (255, 190, 0)),
 )
 """What an object may be against the truth, in the same colours."""
+CLASSES = (
+    (213, 94, 0),
+    (86, 180, 233),
+    (240, 228, 66),
+    (204, 121, 167),
+    (0, 114, 178),
+    (0, 158, 115),
+    (230, 159, 0),
+)
+"""Of the first classes; Okabe and Ito's, those first that are not the colour of the ground. More classes get hues."""
+NO_CLASS = (255, 255, 255)
 FILL_ALPHA = 64
 Color = tuple[int, int, int]
 
@@ -77,6 +91,18 @@ def result_qml() -> str:
     return _with_symbols(root, renderer, [color for _, color in RESULTS])
 
 
+def class_qml(classes: Sequence[str]) -> str:
+    """Outlines and a light fill, by the attribute `class`."""
+    root, renderer = _renderer("categorizedSymbol", "class")
+    categories = ElementTree.SubElement(renderer, "categories")
+    # An empty value stands for all others: what a user draws by hand has no class yet.
+    for number, (value, label) in enumerate([*((name, name) for name in sorted(classes)), ("", "no class")]):
+        ElementTree.SubElement(categories, "category", symbol=str(number), value=value, label=label, render="true")
+    hues = (colorsys.hsv_to_rgb(0.618 * number % 1, 0.7, 0.9) for number in range(len(classes)))
+    more = ((round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in hues)
+    return _with_symbols(root, renderer, [*islice(chain(CLASSES, more), len(classes)), NO_CLASS])
+
+
 def _renderer(kind: str, attribute: str, **more: str) -> tuple[ElementTree.Element, ElementTree.Element]:
     root = ElementTree.Element("qgis", version="3.22.0", styleCategories="Symbology")
     facts = {"type": kind, "attr": attribute, "symbollevels": "0"} | more
@@ -103,6 +129,11 @@ def _with_symbols(root: ElementTree.Element, renderer: ElementTree.Element, colo
 
 SCORE_STYLE = Style("score", "Coloured by score", score_qml)
 RESULT_STYLE = Style("result", "Right, wrong and missed", result_qml)
+
+
+def class_style(classes: Sequence[str]) -> Style:
+    """The style of objects of several classes."""
+    return Style("class", "Coloured by class", partial(class_qml, tuple(classes)))
 
 
 def add_style(path: Path, layer: str, style: Style) -> None:
