@@ -16,13 +16,16 @@ from .errors import LayerError
 from .translation import tr
 
 
-def write_polygons(source: QgsFeatureSource, path: Path, context: QgsCoordinateTransformContext) -> None:
+def write_polygons(
+    source: QgsFeatureSource, path: Path, context: QgsCoordinateTransformContext, may_be_empty: bool = False
+) -> None:
     """Write the features of a source as a GeoPackage with one layer, called `objects`.
 
     Args:
         source: A layer, its selection, or anything else that Processing takes; of polygons.
         path: The .gpkg to write.
         context: Of the project.
+        may_be_empty: That it holds no feature is no error.
 
     Raises:
         LayerError: It holds no feature, has no CRS, or cannot be written.
@@ -30,7 +33,7 @@ def write_polygons(source: QgsFeatureSource, path: Path, context: QgsCoordinateT
     name = source.sourceName()
     if not source.sourceCrs().isValid():
         raise LayerError(tr("The layer {name} has no CRS: set it with Layer ▸ Set CRS of Layer(s).", name=name))
-    if source.featureCount() == 0:
+    if source.featureCount() == 0 and not may_be_empty:
         raise LayerError(tr("The layer {name} gives no polygon: select some, or use the whole layer.", name=name))
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName, options.layerName = "GPKG", "objects"

@@ -132,18 +132,18 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
             raise QgsProcessingException(str(error)) from error
         return str(path)
 
-    def polygons(self, parameters: dict, name: str, context: QgsProcessingContext) -> Path:
+    def polygons(self, parameters: dict, name: str, context: QgsProcessingContext, may_be_empty: bool = False) -> Path:
         """The polygons of a source parameter, as a file.
 
         Raises:
-            QgsProcessingException: There are none, or they cannot be written.
+            QgsProcessingException: There are none, unless that may be, or they cannot be written.
         """
         source = self.parameterAsSource(parameters, name, context)
         if source is None:
             raise QgsProcessingException(self.invalidSourceError(parameters, name))
         path = self.folder / f"{name.lower()}.gpkg"
         try:
-            write_polygons(source, path, context.transformContext())
+            write_polygons(source, path, context.transformContext(), may_be_empty)
         except PluginError as error:
             raise QgsProcessingException(str(error)) from error
         return path

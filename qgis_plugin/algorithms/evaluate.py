@@ -65,7 +65,8 @@ class EvaluateAlgorithm(WeftGeoAlgorithm):
 
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""
-        self._objects, self._truth = (self.polygons(parameters, name, context) for name in ("OBJECTS", "TRUTH"))
+        self._objects = self.polygons(parameters, "OBJECTS", context, may_be_empty=True)  # a run may find nothing
+        self._truth = self.polygons(parameters, "TRUTH", context)
         found = self.parameterAsSource(parameters, "OBJECTS", context)
         self._aoi, _ = self.area(parameters, context, found.sourceCrs())
         self.note_files(parameters, context, "OBJECTS", "TRUTH", "AREA")

@@ -54,6 +54,10 @@ def counts(results: dict) -> tuple[int, int, int]:
     return tuple(results[f"{name}S"] for name in ("TRUE_POSITIVE", "FALSE_POSITIVE", "FALSE_NEGATIVE"))
 
 
+def test_a_run_that_found_nothing_has_missed_everything(run_algorithm, layers):
+    assert counts(run_algorithm("evaluate", **layers | {"OBJECTS": squares("none", "class")})) == (0, 0, 3)
+
+
 def test_a_class_field_is_one_of_the_truth_and_keeps_classes_apart(run_algorithm, layers):
     algorithm = QgsApplication.processingRegistry().algorithmById("weft_geo:evaluate")
     field = algorithm.parameterDefinition("CLASS_FIELD")
