@@ -323,6 +323,15 @@ def test_statistics_beside_a_scene_change_nothing(make_raster: MakeRaster, tmp_p
         run_fleet(tasks, make_oracle, ledger)
 
 
+def test_a_nodata_value_of_the_last_band_counts_too(make_raster: MakeRaster, tmp_path: Path) -> None:
+    tasks, ledger = scenes_in(tmp_path, make_raster, 1), tmp_path / "ledger.json"
+    run_fleet(tasks, make_oracle, ledger)
+    band = '<PAMRasterBand band="3"><NoDataValue>0</NoDataValue></PAMRasterBand>'
+    Path(f"{tasks[0].scene}.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
+    with pytest.raises(OutputExistsError, match="scene0"):
+        run_fleet(tasks, make_oracle, ledger)
+
+
 def test_scenes_without_outputs_are_not_opened_to_find_what_is_done(
     make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -439,6 +439,27 @@ VRT = """<VRTDataset rasterXSize="64" rasterYSize="1000"><SRS>EPSG:32633</SRS>
 </SimpleSource></VRTRasterBand></VRTDataset>"""
 
 
+@pytest.mark.parametrize("later", [(0, 0, 7), (0, None, None)])
+def test_another_nodata_value_of_any_band_starts_anew(
+    make_raster: MakeRaster, tmp_path: Path, later: tuple[int | None, ...]
+) -> None:
+    scene = make_raster(height=1000, width=64)
+
+    def note(values: tuple[int | None, ...]) -> None:
+        bands = (
+            f'<PAMRasterBand band="{band}"><NoDataValue>{value}</NoDataValue></PAMRasterBand>'
+            for band, value in enumerate(values, start=1)
+            if value is not None
+        )
+        Path(f"{scene}.aux.xml").write_text(f"<PAMDataset>{''.join(bands)}</PAMDataset>")
+
+    note((0, 0, 0))
+    with pytest.raises(RunError):
+        predict_scene(scene, Oracle(stop_after=15), tmp_path / "o.gpkg", batch_size=1)
+    note(later)
+    assert predict_scene(scene, Oracle(), tmp_path / "o.gpkg").resumed == 0
+
+
 @pytest.mark.parametrize("kind", ["tile of a VRT", "archive"])
 def test_a_change_behind_the_scene_starts_anew(make_raster: MakeRaster, tmp_path: Path, kind: str) -> None:
     def make(values: Any) -> str:

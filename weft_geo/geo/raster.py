@@ -65,6 +65,11 @@ class Raster:
         """What the file calls each band; None where it does not say."""
         return tuple(self._pixels.dataset.descriptions)
 
+    @property
+    def nodata_values(self) -> tuple[float | None, ...]:
+        """Each band's nodata value; None where it has none."""
+        return tuple(self._pixels.dataset.nodatavals)
+
     def require_unpacked(self) -> None:
         """Makes sure that values are meant as they are stored.
 
@@ -101,7 +106,7 @@ class Raster:
         Raises:
             RasterError: If bands have values of their own.
         """
-        values = self._pixels.dataset.nodatavals
+        values = self.nodata_values
         if not self.info.masked and len(set(map(repr, values))) > 1:  # a NaN is not like itself
             listed = ", ".join("none" if value is None else f"{value:g}" for value in values)
             raise RasterError(

@@ -258,7 +258,7 @@ def _identity(scene: str, predictor: Predictor, job: SceneJob) -> dict[str, Any]
             info.dtype,
             list(info.transform),
             info.required_crs.to_wkt(),
-            repr(info.nodata),
+            repr(job.raster.nodata_values),
             info.colors,
         ],
         "job": [

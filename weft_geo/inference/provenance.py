@@ -40,7 +40,7 @@ def stamps_of(files: Iterable[str]) -> list[list[int] | None]:
     """Those of all files that a scene is read from: of a VRT its tiles too, and a mask or a world file beside it.
 
     Not of what GDAL notes beside it, such as the statistics of a layer that QGIS has shown; what else may be noted
-    there is in the raster's info.
+    there is in the raster's info and its nodata values.
     """
     return [stamp_of(file) for file in files if not file.lower().endswith(".aux.xml")]
 
@@ -49,7 +49,7 @@ def state_of(scene: str) -> list[Any]:
     """What tells whether a scene has changed; nothing does if it is far away, or cannot be opened."""
     if not is_remote(scene):
         with suppress(WeftGeoError), open_raster(scene) as raster:
-            return [*stamps_of(raster.files or (scene,)), repr(raster.info)]
+            return [*stamps_of(raster.files or (scene,)), repr(raster.info), repr(raster.nodata_values)]
     return stamps_of([scene])
 
 
