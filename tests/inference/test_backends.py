@@ -2,10 +2,12 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto
@@ -13,6 +15,7 @@ from onnx import TensorProto
 from weft_geo.errors import CheckpointError, ContractError, InputError, RunError, UnknownNameError, WeftGeoError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.inference import CallablePredictor, load_predictor, onnx_backend
+from weft_geo.inference.backends import NAMED_MODELS
 from weft_geo.inference.stages import several
 
 MakeOnnx = Callable[..., Path]
@@ -67,6 +70,19 @@ def test_refuses_what_is_no_model(tmp_path: Path) -> None:
     for model, error, says in cases:
         with pytest.raises(error, match=says):
             load_predictor(model)
+
+
+def test_weights_in_another_file_are_refused_wherever_it_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could change without the model's SHA-256, by which runs are taken up, and only one folder would do."""
+    model = onnx.load_model_from_string(files("weft_geo.weights").joinpath(NAMED_MODELS["embedded"]).read_bytes())
+    onnx.save(model, tmp_path / "two.onnx", save_as_external_data=True, location="two.data")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=r"two\.onnx has its weights in another file; make them one") as caught:
+        load_predictor("two.onnx", device="cpu")
+    exec(str(caught.value).partition("python: ")[2][:-1], {"onnx": onnx})
+    assert load_predictor("two.whole.onnx", device="cpu").contract.classes == ("building",)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ from weft_geo.errors import CheckpointError, ContractError, InputError, Interrup
 from weft_geo.geo.contract import METADATA_KEY, NAME_KEY, ModelContract
 from weft_geo.geo.processors import count_cores, threads_asked_for
 from weft_geo.inference.halves import Arrays, Halves, MemoryShortError, tells_of_memory
+
+WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+"""ONNX Runtime's option: where weights lie that are not in the model. Else it looks in the working directory."""
 
 MOST_BATCHES = 4
 """Batches at the same time on a CPU at most; each takes memory of its own."""
@@ -36,7 +41,8 @@ class OnnxPredictor:
     thousands of small nodes gains less from threads inside a node, which must all wait for each other after each.
 
     Raises:
-        CheckpointError: If the bytes are no ONNX model.
+        CheckpointError: If the bytes are no ONNX model, or one that has its weights in another file: its SHA-256
+            would not tell whether they have changed.
         ContractError: If the contract is missing or contradicts the model.
         InputError: If the device or precision cannot be had.
     """
@@ -49,6 +55,7 @@ class OnnxPredictor:
         self.device = _choose_device(device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # its errors reach the user once, as ours
+        options.add_session_config_entry(WEIGHTS_FOLDER, os.devnull)
         options.intra_op_num_threads, self.concurrency = _share_threads(threads_asked_for(threads) or count_cores())
         on_gpu = None if self.device == "cpu" else _start_on_gpu(model, options, self.device, precision)
         if on_gpu is None and self.device != "cpu":
@@ -58,7 +65,7 @@ class OnnxPredictor:
         try:
             self._session = on_gpu or onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a dozen types of its own, all derived from Exception alone
-            raise CheckpointError(f"{source} cannot be loaded as an ONNX model: {one_line(error)}") from error
+            raise CheckpointError(f"{source} {_describe_failure(error, source)}") from error
         if self.device != "cpu":
             self.concurrency = 1
         self._halves = Halves()
@@ -149,6 +156,13 @@ def _start_on_gpu(model: bytes, options: Any, device: str, precision: str) -> An
     except Exception:  # as where it is started on the CPU, which says what is wrong if it is the model
         return None
     return session if "CUDAExecutionProvider" in session.get_providers() else None
+
+
+def _describe_failure(error: Exception, source: str) -> str:
+    if "external data" in str(error).lower():
+        whole = str(Path(source).with_suffix(".whole.onnx"))
+        return f"has its weights in another file; make them one (python: onnx.save(onnx.load({source!r}), {whole!r}))"
+    return f"cannot be loaded as an ONNX model: {one_line(error)}"
 
 
 def _share_threads(threads: int) -> tuple[int, int]:
