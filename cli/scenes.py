@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weft_geo.errors import InputError, RasterError
-from weft_geo.geo.not_opened import CONNECTION, SCENE_SUFFIXES
+from weft_geo.geo.not_opened import CONNECTION, SCENE_SUFFIXES, product_in
 from weft_geo.geo.raster import open_raster
 from weft_geo.vector.polygonize import read_origin
 
@@ -89,13 +89,19 @@ def _expand(word: str) -> list[str]:
 
 
 def _rasters_in(folder: Path) -> list[str]:
-    """The rasters directly in a folder, outputs of ours aside; or the folder itself, if it is a raster as a Zarr is."""
+    """The rasters directly in a folder, outputs of ours aside.
+
+    Where there are none, the file of the Sentinel-2 product that the folder is, or the folder itself, if it is a raster
+    as a Zarr is.
+    """
     try:
         files = sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() in SCENE_SUFFIXES)
     except OSError as error:
         raise InputError(f"the folder {folder} cannot be looked into: {error.strerror}") from error
     if scenes := [str(file) for file in files if not read_origin(file)]:
         return scenes
+    if product := product_in(folder):
+        return [str(product)]
     try:
         with open_raster(folder):
             return [str(folder)]

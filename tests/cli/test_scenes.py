@@ -51,6 +51,36 @@ def test_a_folder_that_is_a_raster_stays_one(folder, monkeypatch):
     assert find_scenes(["cube.zarr"], None) == ("cube.zarr",)
 
 
+PRODUCT = """<n1:Level-2A_User_Product xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/User_Product_Level-2A.xsd">
+<n1:General_Info><Product_Info><PROCESSING_LEVEL>Level-2A</PROCESSING_LEVEL><PRODUCT_TYPE>S2MSI2A</PRODUCT_TYPE>
+<Query_Options completeSingleTile="true"><PRODUCT_FORMAT>SAFE_COMPACT</PRODUCT_FORMAT></Query_Options>
+<Product_Organisation><Granule_List>
+<Granule granuleIdentifier="S2A_OPER_MSI_L2A_TL_MTI__20180818T120345_A1_T34VFJ_N02.08">
+<IMAGE_FILE>GRANULE/A/IMG_DATA/R10m/T34VFJ_20180818T094031_B02_10m</IMAGE_FILE></Granule></Granule_List>
+</Product_Organisation></Product_Info></n1:General_Info></n1:Level-2A_User_Product>"""
+GRANULE = """<n1:Level-2A_Tile_ID xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/S2_PDI_Level-2A_Tile_Metadata.xsd">
+<n1:Geometric_Info><Tile_Geocoding><HORIZONTAL_CS_CODE>EPSG:32634</HORIZONTAL_CS_CODE></Tile_Geocoding>
+</n1:Geometric_Info></n1:Level-2A_Tile_ID>"""
+
+
+@pytest.mark.parametrize("command", ["predict", "info"])
+def test_the_folder_of_a_sentinel_2_product_leads_to_its_rasters(run, model, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    Path("S2A.SAFE/GRANULE/A").mkdir(parents=True)
+    Path("S2A.SAFE/MTD_MSIL2A.xml").write_text(PRODUCT)
+    said = run("info", "S2A.SAFE/MTD_MSIL2A.xml", code=2).stderr
+    assert "MTD_MSIL2A.xml holds no bands and leads to no raster; are files missing beside it?" in said
+    Path("S2A.SAFE/GRANULE/A/MTD_TL.xml").write_text(GRANULE)
+    Path("S2A.SAFE/INSPIRE.xml").touch()
+    arguments = ["-o", "o.gpkg", "--model", model] if command == "predict" else []
+    said = run(command, "S2A.SAFE", *arguments, code=2).stderr
+    if command == "info":
+        assert said.endswith("give S2A.SAFE/MTD_MSIL2A.xml\n")
+        said = run(command, "S2A.SAFE/MTD_MSIL2A.xml", code=2).stderr
+    assert "S2A.SAFE/MTD_MSIL2A.xml holds no bands itself but 4 rasters; give one: SENTINEL2_L2A:S2A.SAFE/MTD" in said
+    assert ":TCI:EPSG_32634" in said  # the last of them is the one to look at
+
+
 def test_patterns_that_no_shell_has_expanded(folder, scene):
     assert find_scenes(["many/*.tif"], None) == ("many/b.tif",)
     assert find_scenes(["many/**/*.tif"], None) == ("many/b.tif", "many/below/c.tif")

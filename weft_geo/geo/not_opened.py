@@ -16,6 +16,12 @@ from weft_geo.geo.remote import refusal
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 """By which a scene is known among other files."""
 
+PRODUCT = "*MTD_???L[12]*.xml"
+"""The file that GDAL opens of a Sentinel-2 product: MTD_MSIL2A.xml, or S2A_OPER_MTD_SAFL1C_….xml until 2016."""
+
+LISTED = 4
+"""Rasters inside of a file that are told: the last of the four of a Sentinel-2 product is its image in true colours."""
+
 CONNECTION = re.compile(r"\w{2,}[\w+]*:")
 """A URL, or a name as ``NETCDF:"file.nc":band``; one letter is a drive."""
 
@@ -67,12 +73,18 @@ def not_opened(path: str | Path, error: Exception) -> RasterError:
         others = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
         return RasterError(f"{path} does not exist{others}")
     if local.is_dir():
-        return RasterError(f"{path} is a folder, not a raster; give the file inside it")
+        product = product_in(local)
+        return RasterError(f"{path} is a folder, not a raster; give {product or 'the file inside it'}")
     if inside := _files_inside(local):
         return RasterError(f"{path} is an archive; give the raster in it: {some(inside)}")
     return RasterError(f"{path} cannot be opened as a raster: {refusal(error) or error}")
 
 
+def product_in(folder: Path) -> Path | None:
+    """The file of a Sentinel-2 product in a folder that stands for all of it, if the folder is one."""
+    return next(iter(sorted(folder.glob(PRODUCT))), None)
+
+
 def some(names: list[str]) -> str:
     """The first of some names."""
-    return " or ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    return " or ".join(names[:LISTED]) + (" …" if len(names) > LISTED else "")

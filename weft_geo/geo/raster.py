@@ -271,6 +271,8 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
         dataset = reading.current
         if dataset.count == 0:
             inside = dataset.subdatasets
+            if not inside:
+                raise RasterError(f"{path} holds no bands and leads to no raster; are files missing beside it?")
             raise RasterError(f"{path} holds no bands itself but {len(inside)} rasters; give one: {some(inside)}")
         if any(dtype.startswith("complex") for dtype in dataset.dtypes):  # complex_int16 is no type of numpy's
             raise RasterError(f"{path} holds complex numbers; convert it to real ones first (gdal_calc.py)")
