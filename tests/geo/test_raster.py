@@ -152,6 +152,27 @@ def test_nodata_values_that_differ_from_band_to_band_hold_or_are_refused(
         write_mosaic([vrt], tmp_path / "mosaic.vrt")
 
 
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+def test_a_nodata_value_too_large_for_a_float_is_heeded_or_refused(
+    make_raster: MakeRaster, tmp_path: Path, dtype: str
+) -> None:
+    values, most = np.ones((1, 64, 96), dtype), np.iinfo(dtype).max
+    values[0][~hole()] = most
+    path = make_raster(values, dtype=dtype)
+    note = f'<PAMRasterBand band="1"><NoDataValue>{most}</NoDataValue></PAMRasterBand>'
+    Path(f"{path}.aux.xml").write_text(f"<PAMDataset>{note}</PAMDataset>")
+    with open_raster(path) as raster:
+        np.testing.assert_array_equal(raster.valid(0, 0, 64, 96), hole())
+        too_large = "has a nodata value too large for a float, so it cannot be"
+        with (
+            pytest.raises(RasterError, match=f"{too_large} resampled; give --gsd native"),
+            raster.resampled(Resampling(2.0, 2.0, "")),
+        ):
+            pass
+    with pytest.raises(RasterError, match=f"{too_large} a tile of a mosaic"):
+        write_mosaic([path], tmp_path / "mosaic.vrt")
+
+
 @pytest.mark.parametrize(("driver", "part"), [("Zarr", "0.0"), ("MRF", "scene.ppg"), ("MRF", "scene.idx")])
 def test_the_files_of_a_raster_are_those_with_its_pixels(
     make_raster: MakeRaster, tmp_path: Path, driver: str, part: str

@@ -95,6 +95,16 @@ def test_nodata_is_no_object(make_raster, tmp_path):
     assert vectorize(make_raster(three, nodata=255), tmp_path)["score"].tolist() == [1.0]
 
 
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+def test_a_nodata_value_too_large_for_a_float_is_no_object(dtype, make_raster, tmp_path):
+    values, most = BLOCK.astype(dtype), np.iinfo(dtype).max
+    values[12:] = most
+    mask = make_raster(values, dtype=dtype)
+    note = f'<PAMRasterBand band="1"><NoDataValue>{most}</NoDataValue></PAMRasterBand>'
+    mask.with_name(f"{mask.name}.aux.xml").write_text(f"<PAMDataset>{note}</PAMDataset>")
+    assert len(vectorize(mask, tmp_path)) == 1
+
+
 def test_a_nodata_value_of_0_is_the_background(make_raster, tmp_path):
     objects = vectorize(make_raster(BLOCK * 255, nodata=0), tmp_path)
     assert objects["touches_nodata"].tolist() == [False, False]

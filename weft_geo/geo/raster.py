@@ -16,6 +16,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window
 
@@ -66,6 +67,11 @@ class Raster:
         return tuple(self._pixels.dataset.descriptions)
 
     @property
+    def all_valid(self) -> bool:
+        """Whether neither mask, alpha nor nodata value leaves any pixel out; a NaN may all the same."""
+        return self._pixels.all_valid
+
+    @property
     def nodata_values(self) -> tuple[float | None, ...]:
         """Each band's nodata value; None where it has none."""
         return tuple(self._pixels.dataset.nodatavals)
@@ -104,7 +110,8 @@ class Raster:
             purpose: What else the raster cannot be, for the message.
 
         Raises:
-            RasterError: If bands have values of their own.
+            RasterError: If bands have values of their own, or one of 64 bits, which GDAL heeds where pixels are read as
+                they are stored and rasterio does not tell.
         """
         values = self.nodata_values
         if not self.info.masked and len(set(map(repr, values))) > 1:  # a NaN is not like itself
@@ -112,6 +119,11 @@ class Raster:
             raise RasterError(
                 f"{self.info.name} has bands with different nodata values ({listed}), so it cannot be {purpose}, or "
                 "bring them to one first (gdalwarp -srcnodata … -dstnodata …)"
+            )
+        if values[0] is None and [MaskFlags.nodata] in self._pixels.dataset.mask_flag_enums:
+            raise RasterError(
+                f"{self.info.name} has a nodata value too large for a float, so it cannot be {purpose}, or take "
+                "another one first (gdalwarp -dstnodata …)"
             )
 
     def read(self, bands: tuple[int, ...], top: int, left: int, height: int, width: int) -> NDArray[Any]:

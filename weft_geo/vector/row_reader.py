@@ -26,9 +26,7 @@ class RowReader:
         self._raster, self._bands, info = raster, bands, raster.info
         integers = np.dtype(info.dtype).kind in "iub"
         # The first band's nodata stands for all; only where it is the background may others declare what they like.
-        self._background_only = (
-            integers and not info.masked and (info.nodata == 0 or (info.nodata is None and len(bands) == 1))
-        )
+        self._background_only = integers and not info.masked and (info.nodata == 0 or raster.all_valid)
         self._stored = raster.stored_blocks(bands) if self._background_only else None
         if self._stored is not None and self._stored.all():
             self._stored = None
