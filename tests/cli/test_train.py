@@ -100,6 +100,26 @@ def test_killed_on_own_polygons_it_comes_to_the_same_weights(run: Run, own: Path
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+def test_a_run_whose_labels_got_another_class_is_not_gone_on_with(run: Run, own: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text("run: {log_every: 1, pictures: 0}\nloss: {num_points: 256}\n")
+    labels = json.loads((own / "truth.geojson").read_text())
+    (tmp_path / "labels.geojson").write_text(json.dumps(labels))
+    words = [
+        "train", "--config", "small.yaml", "--images", str(own / "scene.tif"), "--labels", "labels.geojson",
+        "--class-field", "class", "--model", "weft-tiny", "--max-steps", "4", "--val-every", "2", "--save-every", "2",
+        "--crop", "64", "--batch-size", "2", "--workers", "0", "--device", "cpu", "-o", "run",
+    ]  # fmt: skip
+    command = [sys.executable, str(KILLED_RUN), "step:3", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    labels["features"][0]["properties"]["class"] = "ship"
+    (tmp_path / "labels.geojson").write_text(json.dumps(labels))
+    said = run(*words, code=2).stderr
+    assert "the run in run was begun with the classes building, and its labels now have building, ship" in said
+
+
 def test_wrong_use_gets_one_line(run: Run, own: Path, tmp_path: Path) -> None:
     scene, labels = own / "scene.tif", own / "truth.gpkg"
     assert "give --dataset NAME --data-root DIR, or --images" in run("train", "-o", "run", "--lr", "1", code=2).stderr

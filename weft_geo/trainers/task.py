@@ -113,10 +113,11 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the samples of a step and the last scores; name a frozen trunk by its hash, for it never changes."""
+        """Add a step's samples, classes and last scores; name a frozen trunk by its hash, for it never changes."""
         scores = self.trainer.callback_metrics
         checkpoint["scores"] = {name: float(value) for name, value in scores.items() if name.startswith("val/")}
         checkpoint["samples_a_step"] = self.samples_a_step
+        checkpoint["classes"] = self.model.config.classes
         if self.model.config.trunk_is_frozen:
             state = checkpoint["state_dict"]
             checkpoint["state_dict"] = {k: v for k, v in state.items() if not is_of_trunk(k.removeprefix("model."))}

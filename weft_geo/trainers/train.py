@@ -172,7 +172,7 @@ def _train(
         task.samples_a_step = samples_a_step
         resumed = last if last.exists() else None
         if resumed:
-            data.start_samples = samples_seen(resumed, samples_a_step)
+            data.start_samples = samples_seen(resumed, samples_a_step, model.config.classes)
         if is_first_process():
             folder.mkdir(parents=True, exist_ok=True)
             lock.take()
@@ -299,13 +299,18 @@ def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
     return found
 
 
-def samples_seen(last: Path, samples_a_step: int) -> int:
+def samples_seen(last: Path, samples_a_step: int, classes: tuple[str, ...]) -> int:
     """Samples that a run has seen up to a checkpoint.
 
     Raises:
-        InputError: its steps saw another number of samples.
+        InputError: its steps saw another number of samples, or other classes: labels were edited since.
     """
     kept = torch.load(last, map_location="cpu", weights_only=False, mmap=True)
+    if kept["classes"] != classes:
+        raise InputError(
+            f"the run in {last.parent} was begun with the classes {', '.join(kept['classes'])}, and its labels now "
+            f"have {', '.join(classes)}; bring these back, begin anew (--overwrite), or give another folder"
+        )
     before = kept["samples_a_step"]
     if before != samples_a_step:
         raise InputError(
