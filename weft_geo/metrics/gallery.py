@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from weft_geo.datasets.labels import IGNORE
+from weft_geo.geo.whole_files import written_whole
 from weft_geo.metrics.saliency import MapScores
 
 HIT, EXTRA, MISSED, UNKNOWN = (255, 255, 255), (220, 40, 40), (40, 110, 255), (128, 128, 128)
@@ -54,4 +55,5 @@ def write_example(
     shrink = _MAX_SIDE / max(mask.shape)
     if shrink < 1:
         picture = picture.resize((round(picture.width * shrink), round(picture.height * shrink)))
-    picture.save(path)
+    with written_whole(path) as beside:
+        picture.save(beside, format="png")

@@ -306,7 +306,7 @@ def samples_seen(last: Path, samples_a_step: int, classes: tuple[str, ...]) -> i
         InputError: its steps saw another number of samples, or other classes: labels were edited since.
     """
     kept = torch.load(last, map_location="cpu", weights_only=False, mmap=True)
-    if kept["classes"] != classes:
+    if kept.get("classes", classes) != classes:  # checkpoints of old do not tell
         raise InputError(
             f"the run in {last.parent} was begun with the classes {', '.join(kept['classes'])}, and its labels now "
             f"have {', '.join(classes)}; bring these back, begin anew (--overwrite), or give another folder"
