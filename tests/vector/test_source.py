@@ -1,6 +1,7 @@
 """What the numbers of a raster mean."""
 
 import json
+import os
 
 import geopandas
 import numpy as np
@@ -13,7 +14,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from weft_geo.errors import CrsError, InputError, RasterError
+from weft_geo.errors import CrsError, InputError, RasterError, RunError
 from weft_geo.geo.raster import Raster
 from weft_geo.vector import VectorOptions, polygonize, vectorize_raster
 
@@ -268,3 +269,15 @@ def test_a_raster_is_opened_once(make_raster, tmp_path, monkeypatch):
     monkeypatch.setattr(rasterio, "open", noted)
     vectorize_raster(raster, tmp_path / "objects.gpkg")
     assert len(opened) == 1
+
+
+def test_a_raster_that_is_written_to_while_it_is_read_is_no_result(make_raster, tmp_path):
+    raster = make_raster(BLOCK)
+
+    def meddle(event, stage, done, total, message):
+        if event == "progress":
+            os.utime(raster, ns=(0, 0))
+
+    with pytest.raises(RunError, match="was changed while it was read, so nothing was written"):
+        vectorize_raster(raster, tmp_path / "objects.gpkg", progress=meddle)
+    assert [path.name for path in tmp_path.iterdir()] == [raster.name]

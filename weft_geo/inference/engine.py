@@ -25,6 +25,7 @@ from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.memory import peak_memory_bytes
 from weft_geo.geo.normalize import Bands
 from weft_geo.geo.not_opened import require_path
+from weft_geo.geo.stamps import have_changed, stamp_of, stamps_of
 from weft_geo.inference.augment import augment
 from weft_geo.inference.backends import Predictor, as_predictor
 from weft_geo.inference.interrupts import terminate_as_error
@@ -32,7 +33,6 @@ from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import Journal
 from weft_geo.inference.layers import Layers, Outputs
 from weft_geo.inference.plan import open_job
-from weft_geo.inference.provenance import stamp_of, stamps_of
 from weft_geo.inference.run import Run
 from weft_geo.progress import Progress, silent
 from weft_geo.vector import VectorOptions
@@ -193,8 +193,7 @@ def predict_scene(
             stages.run()
             tell("progress", "write", 0, 1, "")
             layers.finish()
-            # One that has been removed was read to its end all the same.
-            if any(now and now != then for now, then in zip(stamps_of(files), before, strict=True)):
+            if have_changed(files, before):
                 journal.discard()
                 raise RunError(f"{scene} was changed while it was read, so nothing was written; run it again")
             journal.begin_publishing(outputs.paths)

@@ -17,11 +17,12 @@ from typing import Any
 
 from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, RunError, WeftGeoError
 from weft_geo.geo.lock import remove_left_lock
+from weft_geo.geo.stamps import stamp_of, state_of
 from weft_geo.geo.whole_files import place_of, written_whole
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.journal import clear_remains, journal_folder, was_publishing
-from weft_geo.inference.provenance import count_objects, read_provenance, stamp_of, state_of
+from weft_geo.inference.provenance import count_objects, read_provenance
 from weft_geo.progress import Progress
 
 Entry = dict[str, Any]

@@ -21,10 +21,11 @@ import shapely
 from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from weft_geo.errors import InputError
+from weft_geo.errors import InputError, RunError
 from weft_geo.geo.ground import measure_pixel
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.raster import Raster, open_raster
+from weft_geo.geo.stamps import have_changed, stamps_of
 from weft_geo.geo.whole_files import is_one_of
 from weft_geo.progress import Progress, silent
 from weft_geo.vector.budget import choose_budget
@@ -121,12 +122,13 @@ def vectorize_raster(
         RasterError: the raster cannot be opened.
         CrsError: there is no CRS, and none was given.
         InputError: an option or the raster is unusable, or the raster is read from the layer.
-        RunError: reading or writing failed on the way.
+        RunError: reading or writing failed on the way, or the raster was changed meanwhile.
     """
     options = options or VectorOptions()
     tell = progress or silent
     with _open(path, crs, classes, max_memory) as (opened, source):
-        info = opened.info
+        info, files = opened.info, opened.files or (str(path),)
+        before = stamps_of(files)
         if is_one_of(Path(out), opened.files):
             raise InputError(f"the raster is read from {out}; write the objects to another file")
         if Ground(info.transform, info.required_crs).is_geodesic:
@@ -160,6 +162,8 @@ def vectorize_raster(
                 stream.push_strip(strip)
                 done += len(strip.classes)
                 tell("progress", "vectorize", done, info.height, "")
+            if have_changed(files, before):
+                raise RunError(f"{path} was changed while it was read, so nothing was written; run it again")
         tell("done", "vectorize", info.height, info.height, f"{stream.count} objects in {Path(out).name}")
     return stream.count
 
