@@ -93,7 +93,7 @@ def test_killed_on_own_polygons_it_comes_to_the_same_weights(run: Run, own: Path
     command = [sys.executable, str(KILLED_RUN), "step:7", *words, "killed"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
-    run(*words, "killed")
+    assert "have changed" not in run(*words, "killed").stderr
     for name in ("train.csv", "val.csv"):
         assert (tmp_path / "killed" / name).read_text() == (tmp_path / "whole" / name).read_text()
     one, other = (load_checkpoint(tmp_path / name / "model.safetensors").state_dict() for name in ("whole", "killed"))
@@ -102,7 +102,7 @@ def test_killed_on_own_polygons_it_comes_to_the_same_weights(run: Run, own: Path
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
-def test_a_run_whose_labels_got_another_class_is_not_gone_on_with(run: Run, own: Path, tmp_path: Path) -> None:
+def test_a_run_whose_labels_were_edited_says_so_or_is_not_gone_on_with(run: Run, own: Path, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text("run: {log_every: 1, pictures: 0}\nloss: {num_points: 256}\n")
     labels = json.loads((own / "truth.geojson").read_text())
     (tmp_path / "labels.geojson").write_text(json.dumps(labels))
@@ -118,6 +118,9 @@ def test_a_run_whose_labels_got_another_class_is_not_gone_on_with(run: Run, own:
     (tmp_path / "labels.geojson").write_text(json.dumps(labels))
     said = run(*words, code=2).stderr
     assert "the run in run was begun with the classes building, and its labels now have building, ship" in said
+    del labels["features"][0]
+    (tmp_path / "labels.geojson").write_text(json.dumps(labels))
+    assert "images or labels have changed since the run began; it goes on" in run(*words).stderr
 
 
 def test_wrong_use_gets_one_line(run: Run, own: Path, tmp_path: Path) -> None:

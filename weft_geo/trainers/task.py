@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from weft_geo.errors import CheckpointError
+from weft_geo.geo.stamps import Stamp
 from weft_geo.models.checkpoint import is_of_trunk, trunk_sha256
 from weft_geo.models.segmenter import Segmenter
 from weft_geo.trainers.losses import MaskLoss
@@ -37,6 +38,7 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
 
     Attributes:
         samples_a_step: of all processes and batches together; kept in checkpoints, for who goes on from one.
+        stamps: of the files that are learnt from, likewise.
     """
 
     mean: Tensor
@@ -58,6 +60,7 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         self.freeze_norms_from = freeze_norms_from
         self.optimizer_config = optimizer or OptimizerConfig()
         self.samples_a_step = 0
+        self.stamps: list[Stamp] = []
         self.scores = PixelScores(model.config.num_classes)
         self.register_buffer("mean", torch.tensor(model.contract.means)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(model.contract.stds)[:, None, None], persistent=False)
@@ -113,11 +116,12 @@ class SegmentationTask(L.LightningModule):  # type: ignore[misc]  # lightning is
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add a step's samples, classes and last scores; name a frozen trunk by its hash, for it never changes."""
+        """Add what a run goes on with, and the last scores; name a frozen trunk by its hash, for it never changes."""
         scores = self.trainer.callback_metrics
         checkpoint["scores"] = {name: float(value) for name, value in scores.items() if name.startswith("val/")}
         checkpoint["samples_a_step"] = self.samples_a_step
         checkpoint["classes"] = self.model.config.classes
+        checkpoint["stamps"] = self.stamps
         if self.model.config.trunk_is_frozen:
             state = checkpoint["state_dict"]
             checkpoint["state_dict"] = {k: v for k, v in state.items() if not is_of_trunk(k.removeprefix("model."))}

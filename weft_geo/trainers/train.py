@@ -21,6 +21,7 @@ from weft_geo.datasets.datamodules import is_first_process
 from weft_geo.errors import InputError, OutputExistsError
 from weft_geo.geo.lock import FolderLock
 from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE
+from weft_geo.geo.stamps import stamps_of
 from weft_geo.geo.whole_files import written_whole
 from weft_geo.models import Segmenter, save_checkpoint
 from weft_geo.models.export import export_onnx
@@ -170,9 +171,19 @@ def _train(
         samples_a_step = config.run.batch_size * config.run.accumulate * trainer.world_size
         data.samples = config.optimizer.max_steps * samples_a_step
         task.samples_a_step = samples_a_step
+        task.stamps = stamps_of((*config.data.images, *config.data.labels, *config.data.val_images))
         resumed = last if last.exists() else None
         if resumed:
-            data.start_samples = samples_seen(resumed, samples_a_step, model.config.classes)
+            kept = torch.load(last, map_location="cpu", weights_only=False, mmap=True)
+            data.start_samples = samples_seen(kept, folder, samples_a_step, model.config.classes)
+            if kept.get("stamps", task.stamps) != task.stamps:
+                hear(
+                    "warning",
+                    "prepare",
+                    0,
+                    0,
+                    "images or labels have changed since the run began; it goes on with them",
+                )
         if is_first_process():
             folder.mkdir(parents=True, exist_ok=True)
             lock.take()
@@ -299,22 +310,21 @@ def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
     return found
 
 
-def samples_seen(last: Path, samples_a_step: int, classes: tuple[str, ...]) -> int:
-    """Samples that a run has seen up to a checkpoint.
+def samples_seen(kept: dict[str, Any], folder: Path, samples_a_step: int, classes: tuple[str, ...]) -> int:
+    """Samples that the run in a folder has seen up to a checkpoint.
 
     Raises:
         InputError: its steps saw another number of samples, or other classes: labels were edited since.
     """
-    kept = torch.load(last, map_location="cpu", weights_only=False, mmap=True)
-    if kept.get("classes", classes) != classes:  # checkpoints of old do not tell
+    if kept.get("classes", classes) != classes:
         raise InputError(
-            f"the run in {last.parent} was begun with the classes {', '.join(kept['classes'])}, and its labels now "
+            f"the run in {folder} was begun with the classes {', '.join(kept['classes'])}, and its labels now "
             f"have {', '.join(classes)}; bring these back, begin anew (--overwrite), or give another folder"
         )
     before = kept["samples_a_step"]
     if before != samples_a_step:
         raise InputError(
-            f"the run in {last.parent} was begun with {before} samples a step, and would go on with {samples_a_step}; "
+            f"the run in {folder} was begun with {before} samples a step, and would go on with {samples_a_step}; "
             f"give --batch-size, --accumulate and --devices whose product is {before}"
         )
     return int(kept["global_step"]) * samples_a_step
