@@ -122,9 +122,20 @@ def test_resampling_keeps_place_and_picture(make_raster: MakeRaster, transform: 
         np.testing.assert_allclose(grid.read((1,), 0, 0, 32, 24)[0], expected, rtol=1e-5)
 
 
-def test_nodata_values_that_differ_from_band_to_band_hold_or_are_refused(
-    make_raster: MakeRaster, tmp_path: Path
-) -> None:
+def assert_valid_only_as_stored(path: Path, why: str) -> None:
+    """The nodata of a raster is heeded on its own grid; on another one, and in a mosaic, it would not be."""
+    with open_raster(path) as raster:
+        np.testing.assert_array_equal(raster.valid(0, 0, 64, 96), hole())
+        with (
+            pytest.raises(RasterError, match=f"{why}, so it cannot be resampled; give --gsd native"),
+            raster.resampled(Resampling(2.0, 2.0, "")),
+        ):
+            pass
+    with pytest.raises(RasterError, match=f"{why}, so it cannot be a tile of a mosaic"):
+        write_mosaic([path], path.with_name("mosaic.vrt"))
+
+
+def test_nodata_values_that_differ_from_band_to_band_hold_or_are_refused(make_raster: MakeRaster) -> None:
     values = np.full((3, 64, 96), 100)
     values[:, ~hole()] = np.array([[0], [1], [2]])
     path = make_raster(values, driver="ENVI", name="scene.dat")
@@ -141,36 +152,17 @@ def test_nodata_values_that_differ_from_band_to_band_hold_or_are_refused(
         )
     vrt = path.with_suffix(".vrt")
     vrt.write_text(f"{head}{bands}</VRTDataset>")
-    with open_raster(vrt) as raster:
-        np.testing.assert_array_equal(raster.valid(0, 0, 64, 96), hole())
-        with (
-            pytest.raises(RasterError, match=r"nodata values \(0, 1, 2\), so it cannot be resampled.*--gsd native"),
-            raster.resampled(Resampling(2.0, 2.0, "")),
-        ):
-            pass
-    with pytest.raises(RasterError, match=r"nodata values \(0, 1, 2\), so it cannot be a tile of a mosaic"):
-        write_mosaic([vrt], tmp_path / "mosaic.vrt")
+    assert_valid_only_as_stored(vrt, r"nodata values \(0, 1, 2\)")
 
 
 @pytest.mark.parametrize("dtype", ["uint64", "int64"])
-def test_a_nodata_value_too_large_for_a_float_is_heeded_or_refused(
-    make_raster: MakeRaster, tmp_path: Path, dtype: str
-) -> None:
+def test_a_nodata_value_too_large_for_a_float_is_heeded_or_refused(make_raster: MakeRaster, dtype: str) -> None:
     values, most = np.ones((1, 64, 96), dtype), np.iinfo(dtype).max
     values[0][~hole()] = most
     path = make_raster(values, dtype=dtype)
     note = f'<PAMRasterBand band="1"><NoDataValue>{most}</NoDataValue></PAMRasterBand>'
     Path(f"{path}.aux.xml").write_text(f"<PAMDataset>{note}</PAMDataset>")
-    with open_raster(path) as raster:
-        np.testing.assert_array_equal(raster.valid(0, 0, 64, 96), hole())
-        too_large = "has a nodata value too large for a float, so it cannot be"
-        with (
-            pytest.raises(RasterError, match=f"{too_large} resampled; give --gsd native"),
-            raster.resampled(Resampling(2.0, 2.0, "")),
-        ):
-            pass
-    with pytest.raises(RasterError, match=f"{too_large} a tile of a mosaic"):
-        write_mosaic([path], tmp_path / "mosaic.vrt")
+    assert_valid_only_as_stored(path, "has a nodata value too large for a float")
 
 
 @pytest.mark.parametrize(("driver", "part"), [("Zarr", "0.0"), ("MRF", "scene.ppg"), ("MRF", "scene.idx")])

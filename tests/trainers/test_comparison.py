@@ -24,6 +24,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::Deprecat
 DONE = TrainReport(10, 10, 0.5, {"object": 0.25}, 0.5, 0.0, "…", 1_000, 4_000, 2.5, 2**30, "cpu", 3.0, {})
 
 
+def finish_rows(config: TrainConfig, table: Path, but: str | None = None) -> None:
+    """What the rows of the table of experts leave when they have ended, one of them perhaps not."""
+    for name, model in variants("experts", config.model).items():
+        if name != but:
+            folder = table / name.replace(" ", "_")
+            folder.mkdir()
+            (folder / "config.yaml").write_text(replace(config, model=model).to_yaml())
+            (folder / "report.json").write_text(json.dumps(asdict(DONE)))
+
+
 def test_the_rows_of_the_tables() -> None:
     rows = variants("ablation", ModelConfig())
     assert list(rows) == [
@@ -45,11 +55,7 @@ def test_the_rows_of_the_tables() -> None:
 
 def test_a_table_that_is_refused_is_left_as_it_is(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     config = build_config(values(optimizer={"max_steps": 1}, run={"val_every": 1}))
-    for name, model in variants("experts", config.model).items():
-        folder = tmp_path / name.replace(" ", "_")
-        folder.mkdir()
-        (folder / "config.yaml").write_text(replace(config, model=model).to_yaml())
-        (folder / "report.json").write_text(json.dumps(asdict(DONE)))
+    finish_rows(config, tmp_path)
     compare(config, "experts", tmp_path)
     before = [(tmp_path / name).read_text() for name in ("table.md", "table.json")]
     with pytest.raises(InputError, match=r"begun with other values of optimizer\.max_steps"):
@@ -59,11 +65,7 @@ def test_a_table_that_is_refused_is_left_as_it_is(values: Callable[..., dict[str
 
 def test_two_tables_in_one_folder_refuse_each_other(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     config = build_config(values(optimizer={"max_steps": 1}, run={"val_every": 1}))
-    for name, model in variants("experts", config.model).items():
-        folder = tmp_path / name.replace(" ", "_")
-        folder.mkdir()
-        (folder / "config.yaml").write_text(replace(config, model=model).to_yaml())
-        (folder / "report.json").write_text(json.dumps(asdict(DONE)))
+    finish_rows(config, tmp_path)
     refused = []
 
     def begin_another(event: str, *_: Any) -> None:
@@ -79,12 +81,7 @@ def test_two_tables_in_one_folder_refuse_each_other(values: Callable[..., dict[s
 
 def test_a_table_goes_on_where_it_stopped(values: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     config = build_config(values(optimizer={"max_steps": 1}, run={"val_every": 1}))
-    for name, model in variants("experts", config.model).items():
-        if name != "4 of 7":
-            folder = tmp_path / name.replace(" ", "_")
-            folder.mkdir()
-            (folder / "config.yaml").write_text(replace(config, model=model).to_yaml())
-            (folder / "report.json").write_text(json.dumps(asdict(DONE)))
+    finish_rows(config, tmp_path, but="4 of 7")
     heard: list[tuple[Any, ...]] = []
     table = compare(config, "experts", tmp_path, progress=lambda *event: heard.append(event))
     assert [row.name for row in table.rows] == ["1 of 7", "2 of 7", "4 of 7", "6 of 7", "7 of 7"]

@@ -53,8 +53,8 @@ class Raster:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that it is read from, see ``source_files``."""
-        return source_files(self._pixels.dataset)
+        """The files that it is read from, see ``source_files``; its own name where GDAL lists none."""
+        return source_files(self._pixels.dataset) or (self.info.path,)
 
     @property
     def tags(self) -> dict[str, str]:

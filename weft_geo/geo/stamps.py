@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from weft_geo.errors import WeftGeoError
+from weft_geo.errors import RunError, WeftGeoError
 from weft_geo.geo.raster import open_raster
 from weft_geo.geo.remote import is_remote
 
@@ -51,9 +52,14 @@ def have_changed(files: Iterable[str], before: Iterable[Stamp]) -> bool:
     return any(now and now != then for now, then in zip(stamps_of(files), before, strict=True))
 
 
+def changed_meanwhile(name: str | os.PathLike[str]) -> RunError:
+    """What to say when what is read has changed while it was read."""
+    return RunError(f"{name} was changed while it was read, so nothing was written; run it again")
+
+
 def state_of(scene: str) -> list[Any]:
     """What tells whether a scene has changed; nothing does if it is far away, or cannot be opened."""
     if not is_remote(scene):
         with suppress(WeftGeoError), open_raster(scene) as raster:
-            return [*stamps_of(raster.files or (scene,)), repr(raster.info), repr(raster.nodata_values)]
+            return [*stamps_of(raster.files), repr(raster.info), repr(raster.nodata_values)]
     return stamps_of([scene])

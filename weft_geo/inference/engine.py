@@ -19,13 +19,13 @@ from typing import Any
 
 from rasterio.crs import CRS
 
-from weft_geo.errors import RunError, UnknownNameError
+from weft_geo.errors import UnknownNameError
 from weft_geo.geo.aoi import Box
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.memory import peak_memory_bytes
 from weft_geo.geo.normalize import Bands
 from weft_geo.geo.not_opened import require_path
-from weft_geo.geo.stamps import have_changed, stamp_of, stamps_of
+from weft_geo.geo.stamps import changed_meanwhile, have_changed, stamp_of, stamps_of
 from weft_geo.inference.augment import augment
 from weft_geo.inference.backends import Predictor, as_predictor
 from weft_geo.inference.interrupts import terminate_as_error
@@ -174,8 +174,7 @@ def predict_scene(
     ):
         outputs.refuse_to_replace([*job.files, *([str(aoi)] if isinstance(aoi, (str, Path)) else [])])
         outputs.clear_away()
-        files = job.files or (str(scene),)
-        before = stamps_of(files)
+        before = stamps_of(job.files)
         journal = Journal(outputs.paths[0], _identity(str(scene), predictor, job), resume)
         total = job.windows
         tell("start", "predict", 0, total, f"{job.shape[0]} × {job.shape[1]} px, {total} windows")
@@ -193,9 +192,9 @@ def predict_scene(
             stages.run()
             tell("progress", "write", 0, 1, "")
             layers.finish()
-            if have_changed(files, before):
+            if have_changed(job.files, before):
                 journal.discard()
-                raise RunError(f"{scene} was changed while it was read, so nothing was written; run it again")
+                raise changed_meanwhile(scene)
             journal.begin_publishing(outputs.paths)
             layers.publish()
         report = PredictReport(
@@ -245,7 +244,7 @@ def _identity(scene: str, predictor: Predictor, job: SceneJob) -> dict[str, Any]
     """Everything that the finished rows depend on; None if the model cannot be told from others."""
     if not predictor.sha256:
         return None
-    stamps = stamps_of(job.files or (scene,))
+    stamps = stamps_of(job.files)
     info = job.raster.info
     return {
         "software": __version__,

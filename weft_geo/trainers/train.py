@@ -177,13 +177,8 @@ def _train(
             kept = torch.load(last, map_location="cpu", weights_only=False, mmap=True)
             data.start_samples = samples_seen(kept, folder, samples_a_step, model.config.classes)
             if kept.get("stamps", task.stamps) != task.stamps:
-                hear(
-                    "warning",
-                    "prepare",
-                    0,
-                    0,
-                    "images or labels have changed since the run began; it goes on with them",
-                )
+                changed = "images or labels have changed since the run began; it goes on with them as they are now"
+                hear("warning", "prepare", 0, 0, changed)
         if is_first_process():
             folder.mkdir(parents=True, exist_ok=True)
             lock.take()

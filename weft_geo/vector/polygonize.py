@@ -21,11 +21,11 @@ import shapely
 from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from weft_geo.errors import InputError, RunError
+from weft_geo.errors import InputError
 from weft_geo.geo.ground import measure_pixel
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.raster import Raster, open_raster
-from weft_geo.geo.stamps import have_changed, stamps_of
+from weft_geo.geo.stamps import changed_meanwhile, have_changed, stamps_of
 from weft_geo.geo.whole_files import is_one_of
 from weft_geo.progress import Progress, silent
 from weft_geo.vector.budget import choose_budget
@@ -127,9 +127,9 @@ def vectorize_raster(
     options = options or VectorOptions()
     tell = progress or silent
     with _open(path, crs, classes, max_memory) as (opened, source):
-        info, files = opened.info, opened.files or (str(path),)
+        info, files = opened.info, opened.files
         before = stamps_of(files)
-        if is_one_of(Path(out), opened.files):
+        if is_one_of(Path(out), files):
             raise InputError(f"the raster is read from {out}; write the objects to another file")
         if Ground(info.transform, info.required_crs).is_geodesic:
             measure_pixel(info.transform, info.required_crs, info.height, info.width)  # refuses what is no place
@@ -163,7 +163,7 @@ def vectorize_raster(
                 done += len(strip.classes)
                 tell("progress", "vectorize", done, info.height, "")
             if have_changed(files, before):
-                raise RunError(f"{path} was changed while it was read, so nothing was written; run it again")
+                raise changed_meanwhile(path)
         tell("done", "vectorize", info.height, info.height, f"{stream.count} objects in {Path(out).name}")
     return stream.count
 
