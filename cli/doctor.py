@@ -140,6 +140,8 @@ def _onnx_on_gpu() -> Finding:
 def _extras() -> list[Finding]:
     from importlib import metadata
 
+    from weft_geo.metrics import SOD_INSTEAD
+
     findings = []
     for extra, names in EXTRAS.items():
         versions, missing = [], []
@@ -149,7 +151,8 @@ def _extras() -> list[Finding]:
             except metadata.PackageNotFoundError:
                 missing.append(name)
         if missing:
-            text = f'{", ".join(missing)} not installed: pip install "weft-geo[{extra}]"'
+            how = SOD_INSTEAD if missing == ["pysodmetrics"] and SOD_INSTEAD else f'pip install "weft-geo[{extra}]"'
+            text = f"{', '.join(missing)} not installed: {how}"
             findings.append(Finding("missing", f"extra {extra}", text))
         else:
             findings.append(Finding("ok", f"extra {extra}", ", ".join(versions) + _torch_devices(names)))

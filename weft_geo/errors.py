@@ -76,10 +76,17 @@ class OutputBusyError(InputError):
 
 
 class MissingExtraError(InputError, ImportError):
-    """An optional dependency is needed."""
+    """An optional dependency is needed.
 
-    def __init__(self, need: str, extra: str) -> None:
-        super().__init__(f'{need} needs the "{extra}" extra: pip install "weft-geo[{extra}]"')
+    Args:
+        need: What needs it.
+        extra: What brings it.
+        instead: What to do where the extra does not bring it.
+    """
+
+    def __init__(self, need: str, extra: str, instead: str | None = None) -> None:
+        how = instead or f'pip install "weft-geo[{extra}]"'
+        super().__init__(f'{need} needs the "{extra}" extra: {how}')
 
 
 class RunError(WeftGeoError, RuntimeError):

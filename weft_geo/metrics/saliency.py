@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft_geo.errors import InputError, MissingExtraError
+from weft_geo.metrics import SOD_INSTEAD
 
 try:
     import py_sod_metrics as sod
 except ImportError as error:
-    raise MissingExtraError("scoring maps", "metrics") from error
+    raise MissingExtraError("scoring maps", "metrics", SOD_INSTEAD) from error
 
 Normalization = Literal["minmax", "none"]
 BETA_SQUARED = 0.3
