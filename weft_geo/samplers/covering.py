@@ -24,10 +24,9 @@ class CoveringGeoSampler(GeoSampler):  # type: ignore[misc]  # torchgeo is not t
     """
 
     def __init__(self, dataset: GeoDataset, areas: Sequence[Bounds], size: int) -> None:
-        super().__init__(dataset)
         first = dataset.index.index[0]
         time = slice(first.left, first.right)
-        step_x, step_y = self.res
+        step_x, step_y = dataset.res
         self.queries: list[Query] = []
         for x0, y0, x1, y1 in areas:
             rows = max(math.ceil((y1 - y0) / (size * step_y) - 1e-6), 1)

@@ -57,11 +57,11 @@ class ObjectBalancedGeoSampler(GeoSampler):  # type: ignore[misc]  # torchgeo is
         seed: int = 0,
         start: int = 0,
     ) -> None:
-        super().__init__(dataset)
         if not 0 <= share <= 1:
             raise InputError(f"share must lie in 0…1, got {share}")
         if not 0 < scales[0] <= scales[1]:
             raise InputError(f"scales must be (low, high) with 0 < low ≤ high, got {scales}")
+        self.res = dataset.res
         self.areas = list(areas)
         self.size, self.length, self.share, self.scales, self.seed, self.start = (
             size, length, share, scales, seed, start,
