@@ -95,8 +95,10 @@ def middle(widget):
 
 def page_of(dialog):
     """The text of the plugin's page in the options, if that is what is open."""
-    page = dialog and dialog.findChild(QWidget, "WeftGeoOptions")
-    return page.state.text() if page is not None and page.isVisible() else None
+    for page in dialog.findChildren(QWidget, "WeftGeoOptions") if dialog else ():
+        if hasattr(page, "state") and page.isVisible():  # newer QGIS gives the area that it scrolls in its name too
+            return page.state.text()
+    return None
 
 
 driver = Driver()

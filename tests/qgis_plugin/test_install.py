@@ -66,7 +66,7 @@ def test_the_installers_own_reason_is_said(tmp_path, monkeypatch):
     assert re.fullmatch(
         r"weft-geo could not be installed: (ERROR|WARNING): .*; mend that and press Install again\.", str(caught.value)
     )
-    assert "weft_geo.whl" in str(caught.value)
+    assert "weft_geo" in str(caught.value)
     assert "weft_geo.whl" in "".join(said), "all that pip says is shown"
     assert not folder.exists(), "no half of an environment stays"
 

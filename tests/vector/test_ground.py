@@ -139,6 +139,17 @@ def test_long_edges_are_straight_in_the_crs(columns):
     assert row.area_m2 == pytest.approx(columns * narrow.area_m2, rel=1e-3)
 
 
+@pytest.mark.parametrize(("crs", "half"), [("EPSG:3857", (20037508.3, 20037508.3)), ("EPSG:6933", (17367530.4, 7.3e6))])
+@pytest.mark.parametrize("columns", [90, 150, 180, 200])
+def test_the_inside_of_an_object_around_the_earth_is_the_larger_side_in_other_crs_too(crs, half, columns):
+    (x, y), mask = half, np.zeros((100, 200), np.uint8)
+    mask[:, :columns] = 1
+    grid = Affine(x / 100, 0, -x, 0, -y / 50, y)
+    (row,) = polygonize(mask, grid, crs).itertuples()
+    (narrow,) = polygonize(mask[:, :10], grid, crs).itertuples()
+    assert row.area_m2 == pytest.approx(columns / 10 * narrow.area_m2, rel=1e-3)
+
+
 def test_a_grid_that_reaches_half_a_pixel_over_the_poles():
     mask = np.ones((73, 144), np.uint8)
     (row,) = polygonize(mask, Affine(2.5, 0, -1.25, 0, -2.5, 91.25), "EPSG:4326").itertuples()

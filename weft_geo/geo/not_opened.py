@@ -65,13 +65,14 @@ def not_opened(path: str | Path, error: Exception) -> RasterError:
     local = Path(path)
     remote = str(path).startswith("/vsi") or CONNECTION.match(str(path))
     try:
-        there = remote or local.exists()
-    except OSError as denied:
-        return RasterError(f"{path} cannot be opened: {denied.strerror}")
-    if not there:
+        if not remote:
+            local.stat()  # Path.exists does not tell what may not be looked at from what is not there
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a name that no file can have
         beside = sorted(item.name for item in local.parent.glob("[!.]*") if item.suffix.lower() in SCENE_SUFFIXES)
         others = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
         return RasterError(f"{path} does not exist{others}")
+    except OSError as denied:
+        return RasterError(f"{path} cannot be opened: {denied.strerror}")
     if local.is_dir():
         product = product_in(local)
         return RasterError(f"{path} is a folder, not a raster; give {product or 'the file inside it'}")

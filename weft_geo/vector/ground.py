@@ -163,7 +163,6 @@ class Ground:
     def _ring(self, x: Floats, y: Floats) -> tuple[float, float]:
         """Area in m² and length in m of one closed ring in CRS coordinates."""
         assert self.geod is not None
-        assert self.crs is not None
         lon, lat = self.lonlat(x, y)
         span = np.maximum(np.abs(np.diff(lon)), np.abs(np.diff(lat)))
         pieces = np.maximum(np.ceil(span / LONGEST_EDGE_DEG), 1).astype(np.int64)
@@ -172,11 +171,14 @@ class Ground:
             share = (np.arange(len(edge)) - (np.cumsum(pieces) - pieces)[edge]) / pieces[edge]
             lon, lat = self.lonlat(*(v[:-1][edge] + share * np.diff(v)[edge] for v in (x, y)))
         area, length = self.geod.polygon_area_perimeter(lon, lat)
-        turned = bool(shapely.is_ccw(shapely.linearrings(x, y))) != (area > 0)
-        if turned and self.crs.is_geographic and np.ptp(lon) > 180:
-            # Geod gives the smaller side of a ring; here it is known which side is inside.
+        onward = np.unwrap(lon, period=360.0)
+        if np.ptp(onward) > 180 and abs(onward[-1] - onward[0]) < 180:  # wide, and not around a pole
+            # Geod gives either side of a ring; which one is inside follows from the area on a sphere, to within 1 %. The
+            # sign of Geod's does not tell: of a ring around the Earth it is that of what rounding leaves.
             eighth, _ = self.geod.polygon_area_perimeter([0, 90, 0], [0, 0, 90])
-            area = 8 * eighth - abs(area)
+            lam, height = np.radians(onward), np.sin(np.radians(lat))
+            sphere = self.geod.a**2 * abs((np.diff(lam) * (height[:-1] + height[1:]) / 2).sum())
+            area = min((abs(area), 8 * eighth - abs(area)), key=lambda side: abs(side - sphere))
         return area, length
 
 
