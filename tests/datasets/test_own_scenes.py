@@ -16,12 +16,13 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from weft_geo.datasets.areas import split_by_area  # noqa: E402
 from weft_geo.datasets.datamodules import ScenesDataModule  # noqa: E402
-from weft_geo.datasets.scene_datasets import SceneImages  # noqa: E402
+from weft_geo.datasets.scene_datasets import SceneImages, ScenePolygons  # noqa: E402
 from weft_geo.errors import VectorError  # noqa: E402
 from weft_geo.geo.contract import SCENE_SCALE, ModelContract  # noqa: E402
 from weft_geo.geo.ground import choose_resampling  # noqa: E402
 from weft_geo.geo.normalize import measure_normalizer  # noqa: E402
 from weft_geo.geo.raster import open_raster  # noqa: E402
+from weft_geo.samplers import CoveringGeoSampler  # noqa: E402
 
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
 OWN_RANGE = ModelContract(bands=3, scale=SCENE_SCALE)
@@ -155,3 +156,24 @@ def test_a_raster_that_validation_covers_leaves_nothing_to_learn(
     data = ScenesDataModule([one], [tmp_path / "objects.gpkg"], val_images=[two], chip=32, num_workers=0)
     with pytest.raises(VectorError, match="no polygon lies in the area to train on"):
         data.setup("fit")
+
+
+def test_images_and_polygons_go_through_a_loader_as_torchgeos_own_do(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    from torch.utils.data import DataLoader
+    from torchgeo.datasets import stack_samples
+
+    path = make_raster(height=64, width=128, transform=UTM)
+    left, _, _, top = box(*SceneImages([path]).areas()[0]).bounds
+    gpd.GeoDataFrame(geometry=[box(left, top - 10, left + 5, top)], crs="EPSG:32633").to_file(tmp_path / "labels.gpkg")
+    images = SceneImages([path])
+    data = images & ScenePolygons([tmp_path / "labels.gpkg"], images)
+    sampler = CoveringGeoSampler(data, images.areas(), 64)
+    (batch,) = DataLoader(data, batch_size=2, sampler=sampler, collate_fn=stack_samples)
+    assert {name: tuple(part.shape) for name, part in batch.items()} == {
+        "image": (2, 3, 64, 64), "valid": (2, 64, 64), "mask": (2, 64, 64), "transform": (2, 9),
+    }  # fmt: skip
+    assert batch["mask"].sum(dim=(1, 2)).tolist() == [10 * 20, 0]
+    grids = [Affine(*numbers[:6]) for numbers in batch["transform"].tolist()]
+    assert grids == [UTM, UTM @ Affine.translation(64, 0)]

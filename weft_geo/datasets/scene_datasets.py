@@ -33,12 +33,13 @@ RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg")
 class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-checked here
     """Rasters of any CRS, type and band order, brought to one CRS and to 0…255.
 
-    Items are "image" float32 [3, h, w] on 0…255 and "valid" bool [h, w], False where no raster has an image. Every
-    raster is scaled by its own range, decided once (see `weft_geo.geo.normalize`).
+    Items are "image" float32 [3, h, w] on 0…255, "valid" bool [h, w], False where no raster has an image, and
+    "transform" float64 [9], the 3 × 3 numbers of pixel (column, row) → CRS coordinates. Every raster is scaled by its
+    own range, decided once (see `weft_geo.geo.normalize`).
 
     Differs from torchgeo's base: files that cannot be read are refused and not skipped; nodata is known; each query is
     warped straight to its grid, averaging where that is coarser; files are opened for each query, so that worker
-    processes share no GDAL handle.
+    processes share no GDAL handle; items hold tensors alone with every torchgeo, as they do from 0.9 on.
 
     Args:
         paths: rasters, or folders of them.
@@ -140,7 +141,8 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
             new = there & ~valid
             image[:, new] = self._normalizers[path](values, there)[:, new]
             valid |= there
-        return {"crs": self.crs, "bounds": query, "image": torch.from_numpy(image), "valid": torch.from_numpy(valid)}
+        place = torch.tensor(transform, dtype=torch.float64)
+        return {"image": torch.from_numpy(image), "valid": torch.from_numpy(valid), "transform": place}
 
     def _look(self, raster: Raster, path: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         try:
@@ -212,7 +214,7 @@ class ScenePolygons(GeoDataset):  # type: ignore[misc]  # as above
         near = np.sort(self.objects.sindex.query(shapely.box(x.start, y.start, x.stop, y.stop)))
         chosen = self.objects.iloc[near]
         mask = burn_shapes(chosen.geometry.array, chosen["label"].to_numpy(np.uint8), height, width, transform)
-        return {"crs": self.crs, "bounds": query, "mask": torch.from_numpy(mask).long()}
+        return {"mask": torch.from_numpy(mask).long()}
 
 
 def grid_of(x: slice, y: slice) -> tuple[Affine, int, int]:

@@ -173,8 +173,8 @@ class Ground:
         area, length = self.geod.polygon_area_perimeter(lon, lat)
         onward = np.unwrap(lon, period=360.0)
         if np.ptp(onward) > 180 and abs(onward[-1] - onward[0]) < 180:  # wide, and not around a pole
-            # Geod gives either side of a ring; which one is inside follows from the area on a sphere, to within 1 %. The
-            # sign of Geod's does not tell: of a ring around the Earth it is that of what rounding leaves.
+            # Geod gives either side of a ring; which one is inside follows from the area on a sphere, to within 1 %.
+            # The sign of Geod's does not tell: of a ring around the Earth it is that of what rounding leaves.
             eighth, _ = self.geod.polygon_area_perimeter([0, 90, 0], [0, 0, 90])
             lam, height = np.radians(onward), np.sin(np.radians(lat))
             sphere = self.geod.a**2 * abs((np.diff(lam) * (height[:-1] + height[1:]) / 2).sum())
