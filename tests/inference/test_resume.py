@@ -101,7 +101,7 @@ def test_any_way_to_the_end_gives_the_same(
     whole = outputs_in(tmp_path / "whole")
     predict_scene(scene, Oracle(), **whole, overwrite=True)
 
-    monkeypatch.setattr(job, "LOT_PIXELS", 1000)
+    monkeypatch.setattr(job, "STORED_LOT_PIXELS", 1000)
     monkeypatch.setattr(plan, "fit_into_memory", lambda job, *_: replace(job, blocks=split_columns(job.grid, blocks)))
     pieces = outputs_in(tmp_path / "pieces")
     options: dict[str, Any] = {"overlap": overlap, "batch_size": batch_size, "workers": workers, "overwrite": True}

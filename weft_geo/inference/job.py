@@ -23,7 +23,7 @@ BLEND_BEHIND = 2
 STORE_BEHIND = 2
 """Rows of windows that wait to be written and outlined."""
 
-LOT_PIXELS = 1 << 22
+STORED_LOT_PIXELS = 1 << 22
 """Finished rows are written and outlined in lots of at most so many pixels, which bounds their memory."""
 
 
@@ -79,7 +79,7 @@ class SceneJob:
     @property
     def lot_rows(self) -> int:
         """Rows of pixels that are written and outlined at once."""
-        return max(1, LOT_PIXELS // self.grid.cols.length)
+        return max(1, STORED_LOT_PIXELS // self.grid.cols.length)
 
     @property
     def transform(self) -> Affine:

@@ -10,6 +10,9 @@ from weft_geo.errors import InputError
 from weft_geo.geo.memory import parse_memory, resident_memory_bytes
 from weft_geo.geo.raster_info import RasterInfo
 
+LOT_PIXELS = 1 << 21
+"""Rows are outlined in lots of at most about this many pixels, which bounds the memory however they arrive."""
+
 LOT_BYTES = 40
 """What a pixel of a lot takes while it is outlined, as measured on a raster full of small objects."""
 
@@ -36,7 +39,7 @@ class Budget:
         return resident_memory_bytes() + WRITING_BYTES + self.cache_bytes + read + LOT_BYTES * self.lot_pixels
 
 
-BUDGETS = tuple(Budget(1 << lot, cache << 20) for lot, cache in ((21, 64), (20, 32), (19, 16), (18, 8)))
+BUDGETS = tuple(Budget(LOT_PIXELS >> less, 64 << 20 >> less) for less in range(4))
 """From the fastest to the smallest. Every block is read whole and once, so a larger cache would hold nothing of use."""
 
 

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from weft_geo.errors import InputError, RasterError
 from weft_geo.geo.raster import Raster
 from weft_geo.vector.arrays import Bools, Ints
+from weft_geo.vector.budget import LOT_PIXELS
 from weft_geo.vector.row_reader import RowReader
 from weft_geo.vector.strip import Strip
 
@@ -34,7 +35,6 @@ PROVENANCE_TAG = "WEFT_GEO_PROVENANCE"
 MAX_CLASS_GUESSED = 31
 MAX_CLASS_OF_PALETTE = 254
 MOST_CLASSES = 255
-LOT_PIXELS = 1 << 21
 
 Values = npt.NDArray[Any]
 Reader = Callable[[int, int], tuple[Values, Bools | None, Ints | None]]

@@ -13,6 +13,7 @@ import pyarrow as pa
 from weft_geo.errors import InputError
 from weft_geo.geo.processors import count_processors
 from weft_geo.vector.attributes import WAITING_SCHEMA, Rows, describe
+from weft_geo.vector.budget import LOT_PIXELS
 from weft_geo.vector.export import SCHEMA
 from weft_geo.vector.ground import DRAWN_SHARE, EXACT_SHARE, Ground
 from weft_geo.vector.options import VectorOptions
@@ -21,8 +22,6 @@ from weft_geo.vector.spool import Spool
 from weft_geo.vector.stitch import Stitcher
 from weft_geo.vector.strip import Strip, join_strips
 
-LOT_PIXELS = 1 << 21
-"""Rows are worked on in lots of at most about this many pixels, which bounds the memory however they arrive."""
 LEAST_LOT_PIXELS = 1 << 18
 """Fewer rows than this wait for more, which keeps the time down when they arrive one by one."""
 
