@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,7 @@ from .scene_scores import score_scenes
 
 if TYPE_CHECKING:
     from weft_geo.metrics.folders import Evaluation
+    from weft_geo.vector.layer_file import LayerFile
 
 OBJECTS = "--objects A --truth B"
 SCENES = "MODEL --images A.tif --labels X.gpkg"
@@ -114,9 +116,11 @@ def evaluate(console: Console, /, **options: Any) -> None:
     images = (*options["images"], *options.pop("more_images"))
     way = _way(options, images)
     if way == SCENES:
-        score_scenes(console, options, images)
+        with _errors_of(options, images) as errors:
+            score_scenes(console, options, images, errors)
     elif way == OBJECTS:
-        score_objects(console, options)
+        with _errors_of(options, images) as errors:
+            score_objects(console, options, errors)
     elif way == MAPS:
         _predictions(console, options)
     else:
@@ -152,6 +156,16 @@ def _way(options: dict[str, Any], images: Sequence[str]) -> str:
         if not given:
             raise click.UsageError(f"{name} is missing: give {way}")
     return way
+
+
+def _errors_of(options: dict[str, Any], images: Sequence[str]) -> AbstractContextManager[LayerFile | None]:
+    """The layer of errors that is wanted, if any: no other run may write it until this one ends."""
+    if not options["errors"]:
+        return nullcontext()
+    from weft_geo.vector.errors_layer import open_errors
+
+    inputs = [*images, *options["labels"], *(options[name] for name in ("objects", "truth", "aoi"))]
+    return open_errors(options["errors"], options["overwrite"], inputs)
 
 
 def _predictions(console: Console, options: dict[str, Any]) -> None:

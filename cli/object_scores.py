@@ -13,11 +13,12 @@ from .progress import Console
 
 if TYPE_CHECKING:
     from weft_geo.vector import ObjectScores
+    from weft_geo.vector.layer_file import LayerFile
 
 
-def score_objects(console: Console, options: dict[str, Any]) -> None:
+def score_objects(console: Console, options: dict[str, Any], errors: LayerFile | None) -> None:
     """Read both layers, pair their objects and say how well they agree."""
-    from weft_geo.vector.errors_layer import open_errors, write_errors
+    from weft_geo.vector.errors_layer import write_errors
     from weft_geo.vector.match import score_pairs
     from weft_geo.vector.object_classes import find_class_field
     from weft_geo.vector.pairs import pair_objects
@@ -25,7 +26,6 @@ def score_objects(console: Console, options: dict[str, Any]) -> None:
     from .layers import read_layer
 
     inputs = {name: options[name] for name in ("objects", "truth", "aoi")}
-    errors = options["errors"] and open_errors(options["errors"], options["overwrite"], inputs.values())
     found, truth = read_layer(options["objects"]), read_layer(options["truth"])
     field = options["class_field"]
     if field is None:

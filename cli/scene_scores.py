@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from weft_geo.inference import Predictor
     from weft_geo.metrics.pixels import PixelScores
+    from weft_geo.vector.layer_file import LayerFile
 
 RUN_OPTIONS = ("aoi", "threshold", "min_area_m2", "tta")
 """Of the engine, as `predict` has them."""
@@ -58,19 +59,17 @@ class _Outcome:
     pixels: Any
 
 
-def score_scenes(console: Console, options: dict[str, Any], images: Sequence[str]) -> None:
+def score_scenes(console: Console, options: dict[str, Any], images: Sequence[str], errors: LayerFile | None) -> None:
     """Run the model over the scenes, and compare its pixels and its objects with the polygons."""
     from weft_geo.geo.raster import open_raster
     from weft_geo.inference import load_predictor
     from weft_geo.metrics.pixels import score_pixels
-    from weft_geo.vector.errors_layer import open_errors, write_errors
+    from weft_geo.vector.errors_layer import write_errors
     from weft_geo.vector.match import score_pairs
     from weft_geo.vector.pairs import pair_objects
 
     labels, iou = options["labels"], options["iou"]
     how = {name: options[name] for name in RUN_OPTIONS}
-    inputs = [*images, *labels, options["aoi"]]
-    errors = options["errors"] and open_errors(options["errors"], options["overwrite"], inputs)
     predictor = load_predictor(options["checkpoint"], options["device"])
     with open_raster(images[0]) as raster:
         crs = raster.info.required_crs

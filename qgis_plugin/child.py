@@ -32,13 +32,11 @@ class Outcome:
         code: Its exit code; negative is the signal that ended it.
         stdout: What it wrote there.
         cancelled: It was asked to stop and did; one that came to its end all the same was not cancelled.
-        pid: Its process id.
     """
 
     code: int
     stdout: str
     cancelled: bool
-    pid: int
 
 
 def run_child(
@@ -80,7 +78,7 @@ def run_child(
             process, pieces, on_line, is_cancelled, on_output or _ignore, GRACE_S if grace_s is None else grace_s
         )
         code = process.wait()
-        return Outcome(code, stdout.decode("utf-8", "replace"), asked_to_end and code != 0, process.pid)
+        return Outcome(code, stdout.decode("utf-8", "replace"), asked_to_end and code != 0)
     finally:
         _end_group(process, by_force=True)  # whatever it started and left behind
         process.wait()

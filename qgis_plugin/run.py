@@ -103,7 +103,7 @@ def _run(
         raise not_started(interpreter, error) from error
     log.write(f"exit code {outcome.code}")
     if output is not None and (outcome.cancelled or outcome.code):
-        _sweep(output, outcome.pid)
+        _sweep(output)
     if outcome.cancelled:
         raise RunCancelled(CANCELLED)
     if outcome.code:
@@ -204,15 +204,14 @@ class _Log:
                 self._file = None
 
 
-def _sweep(output: Path, pid: int) -> None:
-    """Take away what a child that was killed left beside its output; one that could end itself left nothing.
+def _sweep(output: Path) -> None:
+    """Take away what a child that was killed left beside a temporary output, which no run writes again.
 
-    Its journal stays, from which the same run goes on; not that of a temporary output, which no run writes again.
+    Beside others it stays: the next run goes on from the journal, and clears the rest, which may be another run's now.
     """
-    left = [f".{output.name}.{pid}.part"]
-    if Path(QgsProcessingUtils.tempFolder()) in output.parents:
-        left += [f".{output.name}.journal", f".{output.name}.lock"]
-    for path in (output.parent / name for name in left):
+    if Path(QgsProcessingUtils.tempFolder()) not in output.parents:
+        return
+    for path in (output.with_name(f".{output.name}.{kind}") for kind in ("part", "journal", "lock")):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -7,6 +7,8 @@ import geopandas
 import pytest
 from shapely import box
 
+from weft_geo.geo.lock import lock_outputs
+
 
 @pytest.fixture
 def layers(tmp_path):
@@ -105,6 +107,14 @@ def test_errors_as_a_layer(run, layers, tmp_path):
     assert "true.gpkg is one of the files to compare" in own
     assert "no known vector format" in run("evaluate", *layers, "--errors", "errors.txt", code=2).stderr
     assert sorted(item.name for item in tmp_path.iterdir()) == ["errors.gpkg", "found.gpkg", "true.gpkg"]
+
+
+def test_two_runs_on_one_layer_of_errors_refuse_each_other(run, layers, tmp_path):
+    with lock_outputs([tmp_path / "errors.gpkg"]):
+        said = run("evaluate", *layers, "--errors", "errors.gpkg", code=2).stderr
+        run("evaluate", *layers)
+    assert said == "weft-geo: another run is writing errors.gpkg now; wait for it to end, or give another output\n"
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["found.gpkg", "true.gpkg"]
 
 
 def test_options_of_objects_go_with_objects(run):

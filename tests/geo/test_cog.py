@@ -79,7 +79,7 @@ def test_a_layout_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     with writer(tmp_path / "out.tif", values) as cog:
         cog.write(values, values[0] > 0)
         cog._dataset.close()
-        next(tmp_path.glob("*.strips.tif")).write_bytes(b"no raster")
+        next(tmp_path.rglob("strips.tif")).write_bytes(b"no raster")
         with pytest.raises(RunError, match=r"out\.tif cannot be written: .*strips\.tif"):
             cog.finish()
     assert not list(tmp_path.iterdir())

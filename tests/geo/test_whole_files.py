@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from weft_geo.errors import InputError, OutputExistsError
-from weft_geo.geo.whole_files import beginning_with, check_output, move_into_place, written_whole
+from weft_geo.geo.whole_files import check_output, move_into_place, written_whole
 
 
 def test_checks_an_output_before_any_work(tmp_path: Path) -> None:
@@ -70,12 +70,6 @@ def test_the_contents_reach_the_disk_before_the_name_and_the_name_before_the_end
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append((Path(f"/proc/self/fd/{fd}").readlink(), place.exists())))
     move_into_place(made, place)
     assert synced == [(made, False), (tmp_path, True)]
-
-
-def test_names_are_taken_as_they_are(tmp_path: Path) -> None:
-    for name in (".a[1]*.part", ".a1.part", ".b"):
-        (tmp_path / name).touch()
-    assert [item.name for item in beginning_with(".a[1]", tmp_path)] == [".a[1]*.part"]
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:

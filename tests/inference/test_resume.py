@@ -25,7 +25,10 @@ from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.inference import CallablePredictor, journal, predict_scene, rows
 from weft_geo.inference.columns import split_columns
+from weft_geo.inference.layers import Layers, Outputs
 from weft_geo.inference.ledger import SceneTask, check_outputs
+from weft_geo.inference.plan import open_job
+from weft_geo.vector import VectorOptions
 
 MakeRaster = Callable[..., Path]
 
@@ -256,6 +259,25 @@ def test_two_runs_on_one_output_refuse_each_other(make_raster: MakeRaster, tmp_p
         predict_scene(scene, Oracle(), tmp_path / "o.gpkg", mask=tmp_path / "m.tif")
     predict_scene(scene, Oracle(), tmp_path / "o.gpkg", mask=tmp_path / "m.tif")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tif", "o.gpkg", "scene.tif"]
+
+
+def test_parts_of_outputs_with_similar_names_stay(make_raster: MakeRaster, tmp_path: Path) -> None:
+    strangers = {".o.gpkg.fgb.part", ".o.gpkg.json.part", ".m.tif.making.tif.part", ".m.tif.2.part"}
+    for name in strangers:
+        (tmp_path / name).mkdir()
+    for name in (".o.gpkg.part", ".m.tif.part"):
+        (tmp_path / name / "made").mkdir(parents=True)
+    predict_scene(make_raster(), Oracle(), tmp_path / "o.gpkg", tmp_path / "m.tif")
+    assert {path.name for path in tmp_path.iterdir()} == strangers | {"o.gpkg", "m.tif", "scene.tif"}
+
+
+def test_layers_that_are_left_without_being_published_are_none(make_raster: MakeRaster, tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path / "o.gpkg", tmp_path / "m.tif", None)
+    with open_job(make_raster(), Oracle()) as job, lock_outputs(outputs.paths):
+        with Layers(outputs, job, ("object",), VectorOptions(), {}) as layers:
+            layers.push(rows.FinishedRows(np.zeros((1, *job.shape), np.uint16), np.ones(job.shape, bool)))
+            layers.finish()
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".m.tif.lock", ".o.gpkg.lock", "scene.tif"]
 
 
 def test_a_run_that_died_while_it_put_outputs_in_place_may_replace_them(

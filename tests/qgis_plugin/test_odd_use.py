@@ -136,7 +136,7 @@ def test_an_open_quotation_mark(run_algorithm, sample, tmp_path):
     ],
 )
 def test_what_may_not_be_read_is_not_told_of_the_output(reason):
-    assert failed(Outcome(2, "", False, 1), reason, [], Path("/data/objects.gpkg"), "") == f"{reason}."
+    assert failed(Outcome(2, "", False), reason, [], Path("/data/objects.gpkg"), "") == f"{reason}."
 
 
 @pytest.mark.parametrize("name", ["100%20.gpkg", "a%2f/objects.gpkg"])

@@ -14,7 +14,7 @@ INTERPRETER = Interpreter(("/venv/bin/python", "-m", "weft_geo_cli.main"), "made
 
 
 def say(code=1, reason="", lines=(), skew=""):
-    return failed(Outcome(code, "", False, 1), reason, list(lines), OUTPUT, skew)
+    return failed(Outcome(code, "", False), reason, list(lines), OUTPUT, skew)
 
 
 @pytest.mark.parametrize(

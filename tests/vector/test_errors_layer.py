@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+import sys
 
 import geopandas
 import geoparquet_validator
@@ -11,7 +12,7 @@ import pytest
 import shapely
 from shapely import box
 
-from weft_geo.errors import CrsError, InputError, OutputExistsError, RunError
+from weft_geo.errors import CrsError, InputError, OutputBusyError, OutputExistsError, RunError
 from weft_geo.vector import export
 from weft_geo.vector.errors_layer import SCHEMA, open_errors, write_errors
 from weft_geo.vector.pairs import pair_objects
@@ -33,7 +34,8 @@ def layers():
 
 def write(path, found, true, by=None, aoi=None, **options):
     pairs = pair_objects(found, true, by=by, aoi=aoi)
-    return write_errors(open_errors(path, **options), found, true, pairs, by, {"software": "weft-geo 0"})
+    with open_errors(path, **options) as file:
+        return write_errors(file, found, true, pairs, by, {"software": "weft-geo 0"})
 
 
 def read(path):
@@ -127,10 +129,11 @@ def test_the_order_of_the_attributes(layers, tmp_path):
 def test_whole_or_not_at_all(layers, tmp_path, monkeypatch):
     path = tmp_path / "errors.gpkg"
     path.write_text("older")
-    with pytest.raises(OutputExistsError, match="is already there; overwrite it"):
-        open_errors(path)
-    with pytest.raises(InputError, match="one of the files to compare"):
-        open_errors(path, overwrite=True, inputs=[None, str(path)])
+    with pytest.raises(OutputExistsError, match="is already there; overwrite it"), open_errors(path):
+        pass
+    inputs = [None, str(path)]
+    with pytest.raises(InputError, match="one of the files"), open_errors(path, overwrite=True, inputs=inputs):
+        pass
 
     def fail(*args, **options):
         raise OSError("no more room")
@@ -139,6 +142,25 @@ def test_whole_or_not_at_all(layers, tmp_path, monkeypatch):
     with pytest.raises(RunError, match="could not be written"):
         write(path, *layers, overwrite=True)
     assert path.read_text() == "older"
+    assert [item.name for item in tmp_path.iterdir()] == ["errors.gpkg"]
+
+
+def test_no_other_run_may_write_it_while_this_one_compares(layers, tmp_path):
+    path = tmp_path / "errors.gpkg"
+    with open_errors(path), pytest.raises(OutputBusyError, match="another run is writing"):
+        write(path, *layers)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_run_left_is_cleared_by_the_next(layers, tmp_path):
+    path = tmp_path / "errors.gpkg"
+    script = (
+        "import os, sys; from weft_geo.vector.errors_layer import open_errors\n"
+        "with open_errors(sys.argv[1]): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert sorted(item.name for item in tmp_path.iterdir()) == [".errors.gpkg.lock", ".errors.gpkg.part"]
+    write(path, *layers)
     assert [item.name for item in tmp_path.iterdir()] == ["errors.gpkg"]
 
 

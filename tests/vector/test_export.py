@@ -20,7 +20,8 @@ import shapely
 from affine import Affine
 
 from tests.vector.masks import discs
-from weft_geo.errors import CrsError, InputError, OutputExistsError, RunError
+from weft_geo.errors import CrsError, InputError, OutputBusyError, OutputExistsError, RunError
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.vector import ObjectStream, VectorOptions, export, layer_file, polygonize, vectorizer
 
 SUFFIXES = (".gpkg", ".fgb", ".parquet", ".geojson", ".shp")
@@ -312,6 +313,34 @@ def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["o.gpkg"]
 
 
+def test_two_streams_into_one_layer_refuse_each_other(tmp_path):
+    path, place = tmp_path / "o.gpkg", {"width": 80, "height": 60, "transform": TRANSFORM, "crs": CRS}
+    with ObjectStream(path, **place) as stream:
+        with pytest.raises(OutputBusyError, match=r"another run is writing .*o\.gpkg now"):
+            write(path)
+        stream.push(probability()[None])
+    assert [item.name for item in tmp_path.iterdir()] == ["o.gpkg"]
+    with ObjectStream(path, overwrite=True, **place) as stream:
+        with pytest.raises(OutputExistsError):  # and takes nothing of the other one away
+            ObjectStream(path, **place)
+        stream.push(probability()[None])
+    assert [item.name for item in tmp_path.iterdir()] == ["o.gpkg"]
+
+
+def test_a_layer_that_another_run_made_before_ours_had_its_lock_is_not_replaced(tmp_path, monkeypatch):
+    path = tmp_path / "o.gpkg"
+
+    def lock_late(paths):
+        path.write_text("another run's")
+        return lock_outputs(paths)
+
+    monkeypatch.setattr(layer_file, "lock_outputs", lock_late)
+    with pytest.raises(OutputExistsError):
+        write(path)
+    assert path.read_text() == "another run's"
+    assert [item.name for item in tmp_path.iterdir()] == ["o.gpkg"]
+
+
 @pytest.mark.parametrize("moved", [1, 5])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_shapefile_killed_on_its_way_into_place_is_no_mix_and_is_replaced_by_the_next(moved, overwrite, tmp_path):
@@ -336,6 +365,8 @@ def test_a_shapefile_killed_on_its_way_into_place_is_no_mix_and_is_replaced_by_t
     )
     subprocess.run([sys.executable, "-c", script], check=False)
     assert not (tmp_path / "o.shp").exists()
+    sooner = "layer_file.write_layer = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", script.replace("layer_file.move_into_place = die", sooner)], check=False)
     write(tmp_path / "o.shp", overwrite=overwrite)
     assert {item.suffix for item in tmp_path.iterdir()} == {".shp", ".shx", ".dbf", ".prj", ".cpg", ".json"}
 
@@ -345,7 +376,7 @@ def test_what_a_run_left_that_was_killed_at_its_very_end_is_cleared_where_the_ne
     path = tmp_path / f"o{suffix}"
     write(path)
     there = set(tmp_path.iterdir())
-    (tmp_path / f".{path.name}.4194305.part" / "made").mkdir(parents=True)  # no process has such a number
+    (tmp_path / f".{path.name}.part" / "made").mkdir(parents=True)
     (tmp_path / f".{path.name}.lock").touch()
     with pytest.raises(OutputExistsError):
         write(path)

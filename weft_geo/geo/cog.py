@@ -1,17 +1,17 @@
 """Writes a raster from top to bottom, and leaves a whole Cloud Optimized GeoTIFF or nothing.
 
-Rows go to a tiled GeoTIFF beside the output; GDAL's COG driver turns it into the final layout, in which overviews come
-first (https://gdal.org/drivers/raster/cog.html); a rename puts it in place.
+Rows go to a tiled GeoTIFF in a folder beside the output; GDAL's COG driver turns it into the final layout, in which
+overviews come first (https://gdal.org/drivers/raster/cog.html); a rename puts it in place.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +25,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import RunError
 from weft_geo.geo import copy_as_cog
-from weft_geo.geo.whole_files import beginning_with, move_into_place
+from weft_geo.geo.whole_files import move_into_place, part_of
 
 BLOCK = 512
 """Side of a tile in pixels."""
@@ -41,7 +41,7 @@ class CogWriter:
     """A uint8 Cloud Optimized GeoTIFF under way.
 
     Use as a context manager: ``write`` rows in order, then ``finish``, then ``commit``. Leaving without ``commit``
-    leaves nothing behind. One writer a path at a time.
+    leaves nothing behind. One writer a path at a time: hold the output's lock.
 
     Args:
         path: The output, ``.tif`` or ``.tiff``.
@@ -71,7 +71,7 @@ class CogWriter:
         tags: dict[str, str],
     ) -> None:
         self.path = path
-        self._token = f".{path.name}.making"
+        self._scratch = part_of(path)
         self._profile: dict[str, Any] = {
             "driver": "GTiff",
             "count": bands,
@@ -120,6 +120,7 @@ class CogWriter:
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             try:
+                self._scratch.mkdir()
                 self._dataset = rasterio.open(self._beside("strips"), "w", **self._profile)
             except (RasterioError, OSError) as error:
                 self._clean()
@@ -205,15 +206,13 @@ class CogWriter:
         self._filled = 0
 
     def _beside(self, stage: str) -> Path:
-        return self.path.with_name(f"{self._token}.{stage}.tif")
+        return self._scratch / f"{stage}.tif"
 
     def _clean(self) -> None:
         if self._dataset is not None:
             self._dataset.close()
             self._dataset = None
-        for leftover in beginning_with(f"{self._token}.", self.path.parent):
-            with suppress(OSError):  # whoever writes there next says so; on the way out it is no failure of its own
-                leftover.unlink()
+        shutil.rmtree(self._scratch, ignore_errors=True)  # whoever writes there next says what stays
 
 
 def _cache_bytes(bands: int, width: int) -> int:

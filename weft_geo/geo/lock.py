@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from weft_geo.errors import InputError, OutputBusyError, RunError
-from weft_geo.geo.whole_files import NOT_ALLOWED
+from weft_geo.geo.whole_files import NOT_ALLOWED, part_of
 
 _inherited: set[int] = set()
 """Open folders whose locks are held; a process that is forked closes its own, else it would keep the lock alive."""
@@ -87,11 +88,11 @@ class FolderLock:
             self._file = None
 
 
-def remove_left_lock(path: Path) -> None:
-    """Removes the lock that a killed run has left beside an output that the next one does not make again."""
+def clear_left(path: Path) -> None:
+    """Removes what a killed run has left beside an output that the next one does not make again: its lock, its part."""
     if _beside(path).exists():
         with suppress(OutputBusyError, InputError, RunError), _lock(path):
-            pass
+            shutil.rmtree(part_of(path), ignore_errors=True)
 
 
 def _beside(path: Path) -> Path:

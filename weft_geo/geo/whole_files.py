@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,24 +43,18 @@ def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | Non
         raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or give another name")
 
 
-def beginning_with(start: str, folder: Path) -> list[Path]:
-    """Files and folders in a folder whose names begin so; quick also where there are tens of thousands of others."""
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return [folder / entry.name for entry in entries if entry.name.startswith(start)]
-
-
 def is_one_of(path: Path, files: Iterable[str | Path]) -> bool:
     """Whether a file that is there is one of some others, whatever their names; those that are not there are none."""
     return path.exists() and any(Path(file).exists() and path.samefile(file) for file in files)
 
 
-def clear_parts(path: Path) -> None:
-    """Removes the folders in which killed runs were making an output. Only for who holds its lock."""
-    for leftover in beginning_with(f".{path.name}.", path.parent):
-        if leftover.suffix == ".part":
-            shutil.rmtree(leftover, ignore_errors=True)
+def part_of(path: Path) -> Path:
+    """The file or folder beside an output in which it is made.
+
+    Of a fixed name, so that the next run finds what a killed one has left. Where several runs may write the output, it
+    is of the one that holds the output's lock.
+    """
+    return path.with_name(f".{path.name}.part")
 
 
 @contextmanager
@@ -72,7 +65,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         OSError: The disk did not take it. The error names the file, also where only a number of an open file failed.
     """
     path = place_of(path)
-    beside = path.with_name(f".{path.name}.part")
+    beside = part_of(path)
     try:
         yield beside
         move_into_place(beside, path)

@@ -173,7 +173,6 @@ def predict_scene(
         ) as job,
     ):
         outputs.refuse_to_replace([*job.files, *([str(aoi)] if isinstance(aoi, (str, Path)) else [])])
-        outputs.clear_away()
         before = stamps_of(job.files)
         journal = Journal(outputs.paths[0], _identity(str(scene), predictor, job), resume)
         total = job.windows

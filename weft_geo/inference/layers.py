@@ -14,7 +14,7 @@ import numpy as np
 
 from weft_geo.errors import InputError
 from weft_geo.geo.cog import CogWriter
-from weft_geo.geo.whole_files import check_output, clear_parts, is_one_of, place_of
+from weft_geo.geo.whole_files import check_output, is_one_of, place_of
 from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.interrupts import stoppably
 from weft_geo.inference.job import SceneJob
@@ -86,17 +86,12 @@ class Outputs:
         """Those that are wanted; the journal lies beside the first."""
         return [path for path in (self.objects, self.mask, self.probability) if path is not None]
 
-    def clear_away(self) -> None:
-        """Removes what a killed run has left beside the outputs. Only for who holds their locks."""
-        for path in self.paths:
-            clear_parts(path)
-
 
 class Layers:
     """Takes finished rows from top to bottom and writes every layer that is wanted.
 
-    Use as a context manager: ``push`` all rows, then ``finish``, then ``publish``. Leaving by an exception before that
-    leaves nothing behind.
+    Use as a context manager, holding the locks of the outputs: ``push`` all rows, then ``finish``, then ``publish``.
+    Leaving before that leaves nothing behind.
 
     Args:
         outputs: Where to.
@@ -124,8 +119,7 @@ class Layers:
         self.object_pixels = 0
         self._threshold = options.threshold
         self._output, self._row = job.output, 0
-        self._rasters = ExitStack()
-        self._vectors = ExitStack()
+        self._opened = ExitStack()
         height, width = job.shape
         place = {"height": height, "width": width, "crs": job.crs, "transform": job.transform}
         tags = {PROVENANCE_TAG: json.dumps(provenance, ensure_ascii=False)}
@@ -148,24 +142,29 @@ class Layers:
             **place,
         )
         self._stream = outputs.objects and ObjectStream(
-            outputs.objects, classes=classes, options=options, overwrite=True, provenance=provenance, **place
+            outputs.objects,
+            classes=classes,
+            options=options,
+            overwrite=True,
+            provenance=provenance,
+            locked=True,
+            **place,
         )
 
     def __enter__(self) -> Self:
-        with ExitStack() as rasters:
+        with ExitStack() as opened:
             for writer in (self._mask, self._probability):
                 if writer:
-                    rasters.enter_context(writer)
+                    opened.enter_context(writer)
             if self._stream:
-                self._vectors.enter_context(self._stream)
-            self._rasters = rasters.pop_all()
+                opened.enter_context(self._stream.open())
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._rasters:
-            self._vectors.__exit__(kind, error, trace)
+        self._opened.close()
 
     def push(self, rows: FinishedRows) -> None:
         """Appends finished rows of the grid; what lies outside of the output is left out.
@@ -217,8 +216,13 @@ class Layers:
             yield from (path for path in self._stream.file.scratch.rglob("*") if path.is_file())
 
     def publish(self) -> None:
-        """Puts the layers in place; they are complete."""
-        self._vectors.close()
+        """Puts the layers in place; they are complete.
+
+        Raises:
+            RunError: If the disk does not take one.
+        """
+        if self._stream:
+            self._stream.file.publish()
         for writer in (self._mask, self._probability):
             if writer:
                 writer.commit()

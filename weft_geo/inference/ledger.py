@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, RunError, WeftGeoError
-from weft_geo.geo.lock import remove_left_lock
+from weft_geo.geo.lock import clear_left
 from weft_geo.geo.stamps import stamp_of, state_of
 from weft_geo.geo.whole_files import place_of, written_whole
 from weft_geo.inference.backends import Predictor
@@ -214,7 +214,7 @@ def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bo
     for task in tasks:  # some are not run again, for all of their outputs are there
         clear_remains(journal_folder(task.outputs[0]))
         for path in task.outputs:
-            remove_left_lock(place_of(path))
+            clear_left(place_of(path))
     if not overwrite:
         known = book.outputs if book else set()
         strange = [(task, path) for task in tasks for path in _standing(task) if str(path) not in known]

@@ -14,7 +14,8 @@ Objects that take no part (points, lines, exact duplicates, what does not count 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,11 @@ ID_FIELDS = ("id", "fid", "osm_id")
 BATCH_ROWS = 10_000
 
 
-def open_errors(path: str | os.PathLike[str], overwrite: bool = False, inputs: Iterable[str | None] = ()) -> LayerFile:
-    """Find out before any work whether the layer can be written.
+@contextmanager
+def open_errors(
+    path: str | os.PathLike[str], overwrite: bool = False, inputs: Iterable[str | None] = ()
+) -> Iterator[LayerFile]:
+    """Find out before any work whether the layer can be written, and keep other runs from it while the block runs.
 
     Args:
         path: the output; its suffix chooses the format, as for the objects of `predict`.
@@ -61,10 +65,12 @@ def open_errors(path: str | os.PathLike[str], overwrite: bool = False, inputs: I
     Raises:
         InputError: it cannot.
         OutputExistsError: it is there already.
+        OutputBusyError: another run is writing it.
     """
     if is_one_of(Path(path), filter(None, inputs)):
         raise InputError(f"{path} is one of the files to compare; write the errors to another file")
-    return LayerFile(path, overwrite)
+    with LayerFile(path, overwrite).open() as file:
+        yield file
 
 
 def write_errors(
@@ -123,13 +129,9 @@ def write_errors(
         )
         multi |= bool((shapely.get_type_id(here.shapes) == MULTIPOLYGON).any())
     table = pa.concat_tables(tables)
-    file.open()
-    try:
-        batches = iter(table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS))
-        file.write(batches, crs, multi, provenance, SCHEMA, RESULT_STYLE)
-        file.publish()
-    finally:
-        file.discard()
+    batches = iter(table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS))
+    file.write(batches, crs, multi, provenance, SCHEMA, RESULT_STYLE)
+    file.publish()
     return int(table.num_rows)
 
 

@@ -1,6 +1,7 @@
 """One layer of objects on disk, which appears whole or not at all.
 
-It is written into a temporary folder beside the output, and renamed into place when it is whole.
+It is written into a folder beside the output, and renamed into place when it is whole. That folder is of whoever holds
+the output's lock.
 """
 
 from __future__ import annotations
@@ -8,25 +9,17 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyproj
 
 from weft_geo.errors import InputError, RunError
-from weft_geo.geo.lock import remove_left_lock
-from weft_geo.geo.whole_files import (
-    NOT_ALLOWED,
-    beginning_with,
-    bring_to_disk,
-    check_output,
-    move_into_place,
-    place_of,
-)
+from weft_geo.geo.lock import clear_left, lock_outputs
+from weft_geo.geo.whole_files import NOT_ALLOWED, bring_to_disk, check_output, move_into_place, part_of, place_of
 from weft_geo.vector.export import DRIVERS, LAYER, SCHEMA, write_layer
 from weft_geo.vector.style import SCORE_STYLE, Style
 
@@ -53,51 +46,61 @@ class LayerFile:
     Args:
         path: the output; its suffix chooses the format.
         overwrite: whether a file that is there may be replaced.
+        locked: whether the caller holds the output's lock; else `open` takes it.
 
     Raises:
         InputError: the suffix is not known, or the output cannot be written there (see `check_output`).
         OutputExistsError: the output is there and `overwrite` is False.
     """
 
-    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False, locked: bool = False) -> None:
         self.path = place_of(path)
         self.suffix = self.path.suffix.lower()
         if self.suffix not in DRIVERS:
             raise InputError(f"{self.path.name} has no known vector format; known suffixes: {', '.join(DRIVERS)}")
-        if self.path.exists() and not overwrite:
-            self._clear_away()  # what a run left that was killed when it had put all in place
-            remove_left_lock(self.path)
-        check_output(self.path, overwrite=overwrite)
-        if not overwrite and not any((old / PUBLISHING).exists() for old in self._left()):
-            refuse_other_parts(self.path)
-        self.scratch = self.path.parent / f".{self.path.name}.{os.getpid()}.part"
+        self.scratch = part_of(self.path)
         self._made = self.scratch / "made"
+        self._overwrite, self._locked = overwrite, locked
+        if self.path.exists() and not overwrite:
+            clear_left(self.path)  # by a run that was killed when it had put all in place
+        self._check()
 
-    def open(self) -> None:
-        """Make the scratch folder, and clear away those of runs that were killed."""
-        self._clear_away()
-        self.discard()
+    def _check(self) -> None:
+        check_output(self.path, overwrite=self._overwrite)
+        if not self._overwrite and not (self.scratch / PUBLISHING).exists():
+            refuse_other_parts(self.path)
+
+    @contextmanager
+    def open(self) -> Iterator[Self]:
+        """Hold the output's lock while the block runs, `write` and `publish` in it; nothing else is left behind it.
+
+        Raises:
+            OutputBusyError: another run is writing the output.
+            OutputExistsError: another one has made it meanwhile, and `overwrite` is False.
+            InputError: the folder may not be written to.
+            RunError: the folder takes nothing for another reason.
+        """
+        with nullcontext() if self._locked else lock_outputs([self.path]):
+            self._check()
+            try:
+                self._begin()
+                yield self
+            finally:
+                shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _begin(self) -> None:
+        """Makes the scratch folder, in the place of what a killed run has left."""
+        if (self.scratch / PUBLISHING).exists() and not self.path.exists():
+            for part in COMPANIONS[self.suffix]:
+                self.path.with_suffix(part).unlink(missing_ok=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
         try:
             self._made.mkdir(parents=True)
         except OSError as error:
-            self.discard()
             if error.errno in NOT_ALLOWED:
                 said = f"cannot write beside {self.path}: {error.strerror}; choose another folder"
                 raise InputError(said) from error
             raise RunError(f"{self.path} could not be written: {error.strerror}") from error
-
-    def _clear_away(self) -> None:
-        for old in self._left():
-            shutil.rmtree(old, ignore_errors=True)
-
-    def _left(self) -> list[Path]:
-        """The scratch folders of runs that were killed."""
-        there = beginning_with(f".{self.path.name}.", self.path.parent)
-        return [old for old in there if old.suffix == ".part" and not _is_running(old.name.rsplit(".", 2)[-2])]
-
-    def discard(self) -> None:
-        """Leave nothing behind."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def write(
         self,
@@ -149,7 +152,6 @@ class LayerFile:
             if isinstance(error, OSError):
                 raise RunError(f"{self.path} could not be written: {error}") from error
             raise
-        self.discard()
 
     def _take_back(self, made: dict[str, Path]) -> None:
         """Removes what was put in place before the output itself could be: it would be in the way of the next run."""
@@ -179,28 +181,3 @@ class LayerFile:
         if made.startswith(main):
             return self.path.name + made.removeprefix(main)
         return self.path.stem + made.removeprefix(LAYER)
-
-
-def _is_running(pid: str) -> bool:
-    """Whether there is a process of that number; another user's, too."""
-    if not pid.isdecimal():
-        return False
-    if sys.platform == "win32":  # where os.kill(pid, 0) is Ctrl-C for that process, not a question
-        import ctypes
-
-        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-        kernel.OpenProcess.restype = ctypes.c_void_p
-        handle = kernel.OpenProcess(0x1000, False, int(pid))  # PROCESS_QUERY_LIMITED_INFORMATION
-        if not handle:
-            return ctypes.get_last_error() == 5  # ERROR_ACCESS_DENIED
-        code = ctypes.c_ulong()
-        kernel.GetExitCodeProcess(ctypes.c_void_p(handle), ctypes.byref(code))
-        kernel.CloseHandle(ctypes.c_void_p(handle))
-        return code.value == 259  # STILL_ACTIVE
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True

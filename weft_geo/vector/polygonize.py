@@ -23,7 +23,6 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import InputError
 from weft_geo.geo.ground import measure_pixel
-from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.geo.stamps import changed_meanwhile, have_changed, stamps_of
 from weft_geo.geo.whole_files import is_one_of
@@ -156,7 +155,7 @@ def vectorize_raster(
         tell("start", "vectorize", 0, info.height, f"{info.name}: {info.height} × {info.width} pixels")
         if replaced := info.describe_replaced_crs():
             tell("warning", "vectorize", 0, info.height, replaced)
-        with lock_outputs([stream.file.path]), stream:
+        with stream:
             done = 0
             for strip in source.strips(options.threshold):
                 stream.push_strip(strip)

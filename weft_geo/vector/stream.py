@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,7 @@ class ObjectStream:
         options: how to outline and clean.
         overwrite: replace an output that is there.
         provenance: how the layer came to be; kept in or beside the output.
+        locked: the caller holds the output's lock, which else is held while the block runs.
 
     Raises:
         OutputExistsError: the output is there already.
@@ -61,13 +63,14 @@ class ObjectStream:
         options: VectorOptions | None = None,
         overwrite: bool = False,
         provenance: dict[str, Any] | None = None,
+        locked: bool = False,
     ) -> None:
         if width < 1 or height < 1:
             raise InputError(f"the raster is {height} × {width} pixels; it needs at least one")
         if not 1 <= len(classes) <= 255:
             raise InputError(f"{len(classes)} classes were named; 1 to 255 can be told apart")
         self.options = options or VectorOptions()
-        self.file = LayerFile(path, overwrite)
+        self.file = LayerFile(path, overwrite, locked)
         self.ground = Ground(transform, crs)
         if self.file.suffix == ".geojson" and not self.ground.is_geodesic:
             name = "no CRS" if self.ground.crs is None else f"the CRS {self.ground.crs.name}"
@@ -80,17 +83,24 @@ class ObjectStream:
         self.count = 0
         self._vectorizer: Vectorizer | None = None
         self._finished = False
+        self._block = ExitStack()
 
-    def __enter__(self) -> ObjectStream:
-        self.file.open()
-        try:
+    def __enter__(self) -> Self:
+        return self._block.enter_context(self.open())
+
+    @contextmanager
+    def open(self) -> Iterator[Self]:
+        """The same block, at whose end only that stays which was published: `finish`, then `file.publish`.
+
+        Raises:
+            InputError, RunError: as `LayerFile.open`.
+        """
+        with self.file.open():
             self._vectorizer = Vectorizer(
                 self.file.scratch, self.width, self.height, self.ground, self.classes, self.options
             )
-        except BaseException:
-            self.file.discard()
-            raise
-        return self
+            with closing(self._vectorizer):
+                yield self
 
     def push(self, probability: npt.NDArray[np.floating[Any]], valid: Bools | None = None) -> None:
         """Add the next rows.
@@ -121,7 +131,7 @@ class ObjectStream:
         self._vectorizer.push(strip)
 
     def finish(self) -> None:
-        """Write the layer, still beside the output. Leaving the block does so too, unless it is done by then.
+        """Write the layer, still beside the output; leaving the block does so unless it is done by then.
 
         Raises:
             InputError: rows are missing.
@@ -138,12 +148,8 @@ class ObjectStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._vectorizer is not None
-        try:
+        with self._block:
             if kind is None:
                 if not self._finished:
                     self.finish()
                 self.file.publish()
-        finally:
-            self._vectorizer.close()
-            self.file.discard()
