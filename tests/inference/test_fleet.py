@@ -63,6 +63,26 @@ def test_what_is_done_is_not_run_again(make_raster: MakeRaster, tmp_path: Path) 
     assert len(run_fleet(tasks, make_oracle, ledger, {"threshold": 0.9}, overwrite=True)) == 3
 
 
+def test_an_output_that_another_run_made_meanwhile_is_not_replaced(make_raster: MakeRaster, tmp_path: Path) -> None:
+    tasks = scenes_in(tmp_path, make_raster, 2)
+    other = tasks[1].outputs[0]
+    entries = run_fleet(
+        tasks, make_oracle, tmp_path / "ledger.json", on_entry=lambda *_: other.exists() or other.write_text("theirs")
+    )
+    assert [entry["status"] for entry in entries] == ["done", "failed"]
+    assert "scene1.gpkg is already there" in entries[1]["error"]
+    assert other.read_text() == "theirs"
+
+
+def test_an_output_that_a_dead_worker_left_is_its_own_runs(make_raster: MakeRaster, tmp_path: Path) -> None:
+    (task,) = scenes_in(tmp_path, make_raster, 1)
+    for run in ("one", "one"):
+        predict_scene(task.scene, make_oracle(), task.objects, run=run)
+    for other in ("another", None):
+        with pytest.raises(OutputExistsError):
+            predict_scene(task.scene, make_oracle(), task.objects, run=other)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from weft_geo.errors import InterruptedRunError, OutputBusyError, OutputExistsError, RunError
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.lock import lock_outputs
-from weft_geo.inference import CallablePredictor, journal, predict_scene, rows
+from weft_geo.inference import CallablePredictor, engine, journal, predict_scene, rows
 from weft_geo.inference.columns import split_columns
 from weft_geo.inference.layers import Layers, Outputs
 from weft_geo.inference.ledger import SceneTask, check_outputs
@@ -261,6 +261,22 @@ def test_two_runs_on_one_output_refuse_each_other(make_raster: MakeRaster, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tif", "o.gpkg", "scene.tif"]
 
 
+def test_an_output_that_another_run_made_before_ours_had_its_lock_is_not_replaced(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_raster()
+
+    def lock_late(paths: list[Path]) -> Any:
+        (tmp_path / "m.tif").write_text("another run's")
+        return lock_outputs(paths)
+
+    monkeypatch.setattr(engine, "lock_outputs", lock_late)
+    with pytest.raises(OutputExistsError, match=r"m\.tif is already there"):
+        predict_scene(scene, Oracle(), tmp_path / "o.gpkg", tmp_path / "m.tif")
+    assert (tmp_path / "m.tif").read_text() == "another run's"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tif", "scene.tif"]
+
+
 def test_parts_of_outputs_with_similar_names_stay(make_raster: MakeRaster, tmp_path: Path) -> None:
     strangers = {".o.gpkg.fgb.part", ".o.gpkg.json.part", ".m.tif.making.tif.part", ".m.tif.2.part"}
     for name in strangers:
@@ -272,7 +288,7 @@ def test_parts_of_outputs_with_similar_names_stay(make_raster: MakeRaster, tmp_p
 
 
 def test_layers_that_are_left_without_being_published_are_none(make_raster: MakeRaster, tmp_path: Path) -> None:
-    outputs = Outputs(tmp_path / "o.gpkg", tmp_path / "m.tif", None)
+    outputs = Outputs.at(tmp_path / "o.gpkg", tmp_path / "m.tif", None)
     with open_job(make_raster(), Oracle()) as job, lock_outputs(outputs.paths):
         with Layers(outputs, job, ("object",), VectorOptions(), {}) as layers:
             layers.push(rows.FinishedRows(np.zeros((1, *job.shape), np.uint16), np.ones(job.shape, bool)))

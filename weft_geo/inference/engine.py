@@ -133,7 +133,7 @@ def predict_scene(
         resume: Go on from where a run of the same model over the same scene into these outputs was stopped. Needs a
             model with a SHA-256. False starts anew.
         run: Name of a run over many scenes that this one is part of; noted in the provenance, so that such a run knows
-            its own outputs.
+            its own outputs, and may replace them.
         progress: Is told how far the run is.
         **vector_options: ``outline``, ``simplify_m`` … of ``weft_geo.vector.VectorOptions``.
 
@@ -152,7 +152,8 @@ def predict_scene(
     threshold = predictor.contract.threshold if threshold is None else threshold
     min_area_m2 = predictor.contract.min_area_m2 if min_area_m2 is None else min_area_m2
     options = VectorOptions(threshold=threshold, min_area_m2=min_area_m2, **vector_options)
-    outputs = Outputs.check(scene, objects, mask, probability, overwrite)
+    outputs = Outputs.at(objects, mask, probability)
+    outputs.check(scene, overwrite, run)
     predictor = augment(predictor, tta)
     with (
         terminate_as_error(),
@@ -172,6 +173,7 @@ def predict_scene(
             wanted=(objects is not None, mask is not None, probability is not None),
         ) as job,
     ):
+        outputs.check(scene, overwrite, run)  # again: a run that has ended since may have made them
         outputs.refuse_to_replace([*job.files, *([str(aoi)] if isinstance(aoi, (str, Path)) else [])])
         before = stamps_of(job.files)
         journal = Journal(outputs.paths[0], _identity(str(scene), predictor, job), resume)

@@ -58,9 +58,7 @@ def run_fleet(
     """
     if engine not in ENGINES:
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    options = dict(options or {})
-    # What must not be replaced is refused by then; an output there now was left by a worker that died.
-    options["overwrite"] = True
+    options = dict(options or {}) | {"overwrite": overwrite}
     with lock_outputs([ledger]):
         book = Ledger(ledger)
         if engine == "ray":

@@ -19,6 +19,7 @@ from weft_geo.inference.blending import LEVELS
 from weft_geo.inference.interrupts import stoppably
 from weft_geo.inference.job import SceneJob
 from weft_geo.inference.journal import was_publishing
+from weft_geo.inference.provenance import read_maker
 from weft_geo.inference.rows import FinishedRows
 from weft_geo.vector import ObjectStream, VectorOptions
 from weft_geo.vector.layer_file import refuse_other_parts
@@ -39,37 +40,40 @@ class Outputs:
     probability: Path | None
 
     @classmethod
-    def check(
-        cls,
-        scene: str | Path,
-        objects: str | Path | None,
-        mask: str | Path | None,
-        probability: str | Path | None,
-        overwrite: bool,
-    ) -> Outputs:
-        """Finds out before any work whether the outputs can be written.
+    def at(cls, objects: str | Path | None, mask: str | Path | None, probability: str | Path | None) -> Outputs:
+        """Those at some paths, or where links at these lead.
 
         Raises:
-            OutputExistsError: If one is there and ``overwrite`` is not set.
-            InputError: If none is wanted, two are the same file, one is the scene itself, or one cannot be written.
+            InputError: If none is wanted, or two are the same file.
         """
-        given = {"objects": objects, "mask": mask, "probability": probability}
-        paths = {name: place_of(path) for name, path in given.items() if path is not None}
-        if not paths:
+        outputs = cls(*(None if path is None else place_of(path) for path in (objects, mask, probability)))
+        if not outputs.paths:
             raise InputError("nothing is to be written; give at least one of objects, mask and probability")
-        first = next(iter(paths.values()))
-        places = [path.absolute() for path in paths.values()]
-        if len(set(places)) < len(places):
-            raise InputError(f"two outputs have the same path: {', '.join(map(str, paths.values()))}")
-        for name, path in paths.items():
+        if len({path.absolute() for path in outputs.paths}) < len(outputs.paths):
+            raise InputError(f"two outputs have the same path: {', '.join(map(str, outputs.paths))}")
+        return outputs
+
+    def check(self, scene: str | Path, overwrite: bool, run: str | None) -> None:
+        """Finds out whether the outputs can be written.
+
+        Args:
+            scene: What they are made of.
+            overwrite: Whether any may be replaced that is there.
+            run: Name of the run over many scenes whose outputs may be replaced; a worker that died has left them.
+
+        Raises:
+            OutputExistsError: If one is there that may not be replaced.
+            InputError: If one is the scene itself, or cannot be written.
+        """
+        for path in self.paths:
             if is_one_of(path, [scene]):
-                raise InputError(f"{path} is the scene itself; write the {name} to another file")
+                raise InputError(f"{path} is the scene itself; write the output to another file")
             # A run that was stopped while it put its outputs in place has left some; they are its own.
-            may = overwrite or was_publishing(first, path)
-            check_output(path, overwrite=may, suffixes=None if name == "objects" else RASTER_SUFFIXES)
+            may = overwrite or was_publishing(self.paths[0], path)
+            may = may or (run is not None and path.exists() and read_maker(path, str(scene)) == run)
+            check_output(path, overwrite=may, suffixes=None if path == self.objects else RASTER_SUFFIXES)
             if not may:
                 refuse_other_parts(path)
-        return cls(paths.get("objects"), paths.get("mask"), paths.get("probability"))
 
     def refuse_to_replace(self, sources: Sequence[str]) -> None:
         """Makes sure that no output takes the place of a file that the run reads, whatever its name there.

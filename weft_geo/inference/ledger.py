@@ -22,7 +22,7 @@ from weft_geo.geo.whole_files import place_of, written_whole
 from weft_geo.inference.backends import Predictor
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.journal import clear_remains, journal_folder, was_publishing
-from weft_geo.inference.provenance import count_objects, read_provenance
+from weft_geo.inference.provenance import count_objects, read_maker
 from weft_geo.progress import Progress
 
 Entry = dict[str, Any]
@@ -218,20 +218,14 @@ def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bo
     if not overwrite:
         known = book.outputs if book else set()
         strange = [(task, path) for task in tasks for path in _standing(task) if str(path) not in known]
-        _refuse([path for task, path in strange if not (book and _maker(path, task.scene))])
+        _refuse([path for task, path in strange if not (book and read_maker(path, task.scene))])
 
 
 def _is_finished(task: SceneTask, run: str) -> bool:
     """Whether all outputs of the scene are there and were made by this very run."""
     if not all(path.exists() and not was_publishing(task.outputs[0], path) for path in task.outputs):
         return False
-    return all(_maker(path, task.scene) == run for path in task.outputs)
-
-
-def _maker(output: Path, scene: str) -> str | None:
-    """The run over many scenes that made this output of this scene."""
-    said = read_provenance(output)
-    return said.get("run") if said.get("scene") == scene else None
+    return all(read_maker(path, task.scene) == run for path in task.outputs)
 
 
 def _standing(task: SceneTask) -> list[Path]:

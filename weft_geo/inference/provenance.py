@@ -34,6 +34,12 @@ def read_provenance(output: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def read_maker(output: Path, scene: str) -> str | None:
+    """The run over many scenes that made this output of this scene."""
+    said = read_provenance(output)
+    return said.get("run") if said.get("scene") == scene else None
+
+
 def count_objects(output: Path) -> int:
     """Objects in a layer of ours."""
     if output.suffix.lower() == ".parquet":
