@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,15 +72,12 @@ def as_one_scene(tiles: Sequence[str], output: Path, dry_run: bool = False) -> I
         return
     with lock_outputs([output]):  # else another run's would be replaced, and this one refused only then
         mosaic = write_mosaic(tiles, output.with_name(f".{output.name}.mosaic.vrt"))
-    in_use = False
     try:
         yield (str(mosaic),)
-    except OutputBusyError:
-        in_use = True
-        raise
     finally:
-        if not in_use and not journal_folder(output).exists():
-            mosaic.unlink(missing_ok=True)
+        with suppress(OutputBusyError), lock_outputs([output]):  # else it is another run's by now
+            if not journal_folder(output).exists():
+                mosaic.unlink(missing_ok=True)
 
 
 def plan_jobs(

@@ -1,12 +1,15 @@
 import hashlib
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import geopandas
 import pytest
 import rasterio
 
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.inference.provenance import read_provenance
+from weft_geo_cli.jobs import as_one_scene
 
 
 def predict(run, *words, model, code=0):
@@ -235,6 +238,17 @@ def test_a_dry_run_leaves_the_mosaic_of_another_run_alone(run, scene, model, tmp
     (tmp_path / ".o.gpkg.mosaic.vrt").write_text("of a run under way")
     predict(run, scene(), "--mosaic", "-o", "o.gpkg", "--dry-run", model=model)
     assert (tmp_path / ".o.gpkg.mosaic.vrt").read_text() == "of a run under way"
+
+
+def test_the_mosaic_that_another_run_has_made_its_own_stays(scene, tmp_path):
+    output = tmp_path / "o.gpkg"
+    with ExitStack() as other:
+        with as_one_scene([str(scene())], output) as (mosaic,):
+            other.enter_context(lock_outputs([output]))
+        assert Path(mosaic).exists()
+    with as_one_scene([str(scene())], output):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
 
 
 def test_provenance_names_area_and_averaging(run, scene, model):
