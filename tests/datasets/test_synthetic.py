@@ -14,7 +14,8 @@ from weft_geo.datasets.synthetic import CLASSES, draw_scene, write_scene
 from weft_geo.datasets.synthetic.layout import SETTLEMENTS
 from weft_geo.datasets.synthetic.noise import fractal_noise
 from weft_geo.datasets.synthetic.palette import COUNTRIES
-from weft_geo.errors import CrsError, OutputExistsError, RunError
+from weft_geo.errors import CrsError, OutputBusyError, OutputExistsError, RunError
+from weft_geo.geo.lock import lock_outputs
 
 # Layouts with and without water, at the range of resolutions that the truth must survive.
 SCENES = [
@@ -144,6 +145,15 @@ def test_files_are_not_overwritten_unasked(tmp_path):
     with pytest.raises(OutputExistsError, match="--overwrite"):
         write_scene(scene, tmp_path)
     assert write_scene(scene, tmp_path, overwrite=True).scene.exists()
+
+
+def test_two_runs_into_one_folder_refuse_each_other(tmp_path):
+    (tmp_path / ".sample.part").mkdir()
+    with lock_outputs([tmp_path / "truth.gpkg"]), pytest.raises(OutputBusyError, match="another run is writing"):
+        write_scene(draw_scene(64, 64, 2), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".sample.part"]  # which is the other one's
+    write_scene(draw_scene(64, 64, 2), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scene.tif", "truth.geojson", "truth.gpkg"]
 
 
 @pytest.mark.parametrize("most_bytes", [4096, 60_000])  # it ends in the image, and in the truth

@@ -17,6 +17,7 @@ from shapely.affinity import affine_transform
 
 from weft_geo.datasets.synthetic.scene import SyntheticScene
 from weft_geo.errors import CrsError, OutputExistsError, RunError
+from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.whole_files import move_into_place
 
 # Where the scene's middle lies: longitude and latitude in degrees, in UTM zone 45 N.
@@ -88,6 +89,7 @@ def write_scene(
     Raises:
         CrsError: The CRS is unknown or cannot hold the scene.
         OutputExistsError: One of the files is there and `overwrite` is False.
+        OutputBusyError: Another run is writing them.
         RunError: The disk does not take them; what was there stays.
     """
     try:
@@ -98,23 +100,25 @@ def write_scene(
     files = SampleFiles(
         directory / "scene.tif", directory / "truth.gpkg", directory / "truth.geojson", len(scene.polygons)
     )
-    for path in (files.scene, files.truth, files.truth_geojson):
-        if path.exists() and not overwrite:
-            raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or write elsewhere")
     directory.mkdir(parents=True, exist_ok=True)
     # Of a fixed name, so that what a killed run leaves is taken over by the next one.
     making = directory / ".sample.part"
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir()
-    try:
-        _write_image(scene, making / files.scene.name, system, transform)
-        _write_truth(scene, making / files.truth.name, making / files.truth_geojson.name, system, transform)
-        for path in (files.truth, files.truth_geojson, files.scene):
-            move_into_place(making / path.name, path)
-    except (RasterioError, DataSourceError, DataLayerError) as error:
-        raise RunError(f"the sample in {directory} could not be written: {error}; is the disk full?") from error
-    finally:
+    places = (files.truth, files.truth_geojson, files.scene)
+    with lock_outputs(places):
         shutil.rmtree(making, ignore_errors=True)
+        for path in places:
+            if path.exists() and not overwrite:
+                raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or write elsewhere")
+        making.mkdir()
+        try:
+            _write_image(scene, making / files.scene.name, system, transform)
+            _write_truth(scene, making / files.truth.name, making / files.truth_geojson.name, system, transform)
+            for path in places:
+                move_into_place(making / path.name, path)
+        except (RasterioError, DataSourceError, DataLayerError) as error:
+            raise RunError(f"the sample in {directory} could not be written: {error}; is the disk full?") from error
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
     return files
 
 
