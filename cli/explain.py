@@ -14,7 +14,9 @@ from .progress import Console
 
 @click.command(short_help="Show the experts a model chooses for an image, and where it sees boundaries.")
 @click.argument("image")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .png file to write.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(readable=False, path_type=Path), help="The .png file to write."
+)
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -46,13 +48,14 @@ def explain(
 
     Writes the picture, beside it a .json with the same numbers, and for a run its curves. Needs the train extra.
     """
+    from weft_geo.geo.access import is_folder
     from weft_geo.geo.normalize import measure_normalizer, select_bands
     from weft_geo.geo.raster import open_raster
     from weft_geo.geo.whole_files import check_output, written_whole
 
     from .picture import read_picture
 
-    run = model if model is not None and model.is_dir() else None
+    run = model if model is not None and is_folder(model) else None
     curves = output.with_name(f"{output.stem}_curves.png")
     check_output(output, overwrite=overwrite, suffixes=(".png",))
     for beside in (output.with_suffix(".json"), *([curves] if run else [])):

@@ -12,7 +12,9 @@ from .progress import Console
 
 @click.command(short_help="Turn a checkpoint into an ONNX model that runs without torch.")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file to write.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(readable=False, path_type=Path), help="The .onnx file to write."
+)
 @click.option("--trunk", type=click.Path(path_type=Path), help="The trunk that an adapter-only checkpoint belongs to.")
 @click.option("--check", is_flag=True, help="Run both and fail if their probabilities differ by more than 0.001.")
 @overwrite_option
@@ -25,11 +27,12 @@ def export(
     An adapter needs its trunk here; the ONNX file then holds both, and weft-geo predict --model runs it.
     """
     from weft_geo.errors import CheckpointError
+    from weft_geo.geo.access import what_hinders
     from weft_geo.geo.whole_files import check_output
 
     check_output(output, overwrite=overwrite, suffixes=(".onnx",))
-    if not checkpoint.exists():
-        raise CheckpointError(f"the checkpoint {checkpoint} does not exist")
+    if hindrance := what_hinders(checkpoint):
+        raise CheckpointError(f"the checkpoint {checkpoint} {hindrance}")
     from weft_geo.models import load_checkpoint
     from weft_geo.models.export import export_onnx
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import VectorError
+from weft_geo.geo.access import what_hinders
 
 ORDER = ("software", "model", "model_sha256", "scene", "time", "parameters")
 NOT_OURS = "nothing in or beside it says that weft-geo made it"
@@ -27,8 +28,8 @@ def describe_layer(path: str) -> dict[str, Any]:
     """
     from weft_geo.inference.provenance import read_provenance
 
-    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-        raise VectorError(f"{path} does not exist")
+    if "://" not in path and not path.startswith("/vsi") and (hindrance := what_hinders(path)):
+        raise VectorError(f"{path} {hindrance}")
     is_parquet = Path(path).suffix.lower() == ".parquet"
     facts, layer = _describe_parquet(path) if is_parquet else _describe_with_gdal(path)
     said = {key: _value(text) for key, text in read_provenance(Path(path)).items()}

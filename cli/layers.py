@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from weft_geo.errors import VectorError
+from weft_geo.geo.access import what_hinders
 
 if TYPE_CHECKING:
     import geopandas
@@ -20,8 +21,8 @@ def read_layer(path: str) -> geopandas.GeoDataFrame:
     import geopandas
     import pyogrio
 
-    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-        raise VectorError(f"{path} does not exist")
+    if "://" not in path and not path.startswith("/vsi") and (hindrance := what_hinders(path)):
+        raise VectorError(f"{path} {hindrance}")
     try:
         if Path(path).suffix.lower() == ".parquet":
             return geopandas.read_parquet(path)

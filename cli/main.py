@@ -92,6 +92,11 @@ def exit_code(error: BaseException, console: Console) -> int:
         case MemoryError():
             console.error(f"out of memory ({error}); give a smaller --batch-size or --window")
             return FAILED
+        case PermissionError():
+            place = error.filename or "a file"
+            advice = "give another one, or get the right to"
+            console.error(f"{place} may not be read or written: {error.strerror or error}; {advice}")
+            return WRONG_INPUT
         case OSError():
             console.error(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
             return FAILED

@@ -29,7 +29,7 @@ def require_scenes(context: click.Context, parameter: click.Parameter, words: tu
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help=f"For one scene a file ({' '.join(VECTOR_SUFFIXES)}); for several a folder.",
 )
 @click.option("--model", default="embedded", show_default=True, metavar="NAME|PATH", help="Also a run's folder.")
@@ -72,8 +72,12 @@ def require_scenes(context: click.Context, parameter: click.Parameter, words: tu
     callback=lambda context, parameter, value: value and f".{value}",
     help="Of the objects where -o is a folder; a file's suffix says it.  [default: gpkg]",
 )
-@click.option("--mask", type=click.Path(path_type=Path), help="Also write the classes as a GeoTIFF.")
-@click.option("--probability", type=click.Path(path_type=Path), help="Also write the probabilities x 255 as a GeoTIFF.")
+@click.option("--mask", type=click.Path(readable=False, path_type=Path), help="Also write the classes as a GeoTIFF.")
+@click.option(
+    "--probability",
+    type=click.Path(readable=False, path_type=Path),
+    help="Also write the probabilities x 255 as a GeoTIFF.",
+)
 @tta_option
 @click.option(
     "--max-memory",

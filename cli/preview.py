@@ -13,7 +13,9 @@ from .progress import Console
 @click.command(short_help="Draw objects over their scene as a PNG.")
 @click.argument("scene")
 @click.argument("objects")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .png file to write.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(readable=False, path_type=Path), help="The .png file to write."
+)
 @click.option("--truth", metavar="FILE", help="Also outline these objects, in cyan.")
 @click.option("--max-side", type=click.IntRange(16, 10_000), default=2000, show_default=True, help="Longest side, px.")
 @crs_option

@@ -23,7 +23,11 @@ def parse_size(context: click.Context, parameter: click.Parameter, value: str) -
 
 @click.command(short_help="Draw a synthetic scene with exact truth polygons.")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the files."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, readable=False, path_type=Path),
+    help="Folder for the files.",
 )
 @click.option(
     "--size", callback=parse_size, default="1024", show_default=True, metavar="PX|HxW", help="Height x width in pixels."

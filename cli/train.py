@@ -43,7 +43,9 @@ def split_list(context: click.Context, parameter: click.Parameter, value: str | 
 @click.option("--val-images", multiple=True, metavar="V.tif", help="Rasters to validate on, not a share of the area.")
 @click.option("--class-field", metavar="NAME", help="Attribute that says what a polygon is.  [default: one class]")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML; options here come before it.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, readable=False, path_type=Path), help="Folder of the run."
+)
 @click.option("--model", metavar="NAME", help="weft-large or weft-tiny.  [default: large for benchmarks, else tiny]")
 @click.option("--weights", metavar="FILE|URL#sha256=…|pretrained", help="Values to start from.")
 @click.option("--backbone", metavar="NAME", help="uni-perceiver, or timm/NAME for a plain vision transformer.")

@@ -17,7 +17,7 @@ from .progress import Console
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help=f"The layer to write ({' '.join(VECTOR_SUFFIXES)}).",
 )
 @vector_options

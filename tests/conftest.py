@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -139,3 +141,27 @@ def two_workers() -> Iterator[None]:
     signal.signal(signal.SIGTERM, handler)  # Ray's own would outlive it, and end the tests of interruptions
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def ordinary_folder() -> Iterator[Path]:
+    """A folder of an ordinary user, who runs the test: root, who may do all, becomes one for as long as it takes.
+
+    The folders of pytest are closed to all but who started it.
+    """
+    path = Path(tempfile.mkdtemp(prefix="weft-geo-"))
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(path, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield path
+    finally:
+        if is_root:
+            os.seteuid(0)
+        for place, _, _ in os.walk(path):
+            Path(place).chmod(0o700)
+        for place in path.rglob("*"):
+            if place.is_dir():
+                place.chmod(0o700)
+        shutil.rmtree(path)

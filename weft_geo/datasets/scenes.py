@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from weft_geo.datasets.labels import IGNORE as IGNORE
 from weft_geo.errors import VectorError
+from weft_geo.geo.access import what_hinders
 from weft_geo.geo.contract import ModelContract, Scale
 from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import open_raster
@@ -109,13 +110,16 @@ def read_polygons(path: str | Path, crs: CRS) -> gpd.GeoDataFrame:
 
 
 def require_layer(path: str | Path) -> None:
-    """Refuse a local layer that is not there.
+    """Refuse a local layer that is not there, or may not be read.
 
     Raises:
         VectorError: it is not.
     """
-    if not Path(path).exists() and "://" not in str(path) and not str(path).startswith("/vsi"):
-        raise VectorError(f"{path} does not exist; give the layer that holds the polygons")
+    if "://" in str(path) or str(path).startswith("/vsi"):
+        return
+    if hindrance := what_hinders(path):
+        advice = "; give the layer that holds the polygons" if hindrance == "does not exist" else ""
+        raise VectorError(f"{path} {hindrance}{advice}")
 
 
 def burn_shapes(

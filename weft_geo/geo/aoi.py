@@ -20,6 +20,7 @@ from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from weft_geo.errors import CrsError, InputError, VectorError
+from weft_geo.geo.access import is_there
 from weft_geo.geo.ground import parse_crs
 from weft_geo.geo.raster_info import RasterInfo
 
@@ -113,7 +114,7 @@ def parse_box(aoi: str | Path | Box, of: str = "the scene") -> tuple[Box, CRS | 
     if isinstance(aoi, Path):
         return None
     parts = aoi.split(",") if isinstance(aoi, str) else list(aoi)
-    if isinstance(aoi, str) and (len(parts) not in (4, 5) or Path(aoi).exists()):
+    if isinstance(aoi, str) and (len(parts) not in (4, 5) or is_there(aoi)):
         return None
     try:
         min_x, min_y, max_x, max_y = (float(part) for part in parts[:4])

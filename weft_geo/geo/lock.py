@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from weft_geo.errors import InputError, OutputBusyError, RunError
+from weft_geo.geo.access import is_folder, is_there, why_closed
 from weft_geo.geo.whole_files import NOT_ALLOWED, part_of
 
 _inherited: set[int] = set()
@@ -62,8 +63,11 @@ class FolderLock:
 
         Raises:
             OutputBusyError: If another run holds it.
+            InputError: If the folder may not be looked into.
         """
-        if sys.platform == "win32" or not self.folder.is_dir():
+        if reason := why_closed(self.folder):
+            raise InputError(f"the folder {self.folder} cannot be looked into: {reason}; choose another one")
+        if sys.platform == "win32" or not is_folder(self.folder):
             return
         if self._file is not None and os.path.samestat(os.fstat(self._file), self.folder.stat()):
             return
@@ -90,7 +94,7 @@ class FolderLock:
 
 def clear_left(path: Path) -> None:
     """Removes what a killed run has left beside an output that the next one does not make again: its lock, its part."""
-    if _beside(path).exists():
+    if is_there(_beside(path)):
         with suppress(OutputBusyError, InputError, RunError), _lock(path):
             shutil.rmtree(part_of(path), ignore_errors=True)
 
@@ -105,9 +109,12 @@ def _lock(path: Path) -> Iterator[None]:
     busy = OutputBusyError(f"another run is writing {path} now; wait for it to end, or give another output")
     while True:
         try:
-            file = os.open(beside, os.O_RDWR | os.O_CREAT, 0o644)
+            file = _open(beside)
         except OSError as error:
             if error.errno in NOT_ALLOWED:
+                if is_there(beside):
+                    said = f"{path} is locked by {beside.name}, which cannot be opened: {error.strerror}; if no run is "
+                    raise InputError(f"{said}writing there, remove that file, else give another output") from error
                 said = f"the folder of {path} cannot be written to: {error.strerror}; choose another one"
                 raise InputError(said) from error
             raise RunError(f"{path} cannot be written: {error.strerror}") from error
@@ -134,6 +141,16 @@ def _lock(path: Path) -> Iterator[None]:
         else:
             _remove(beside)
             os.close(file)
+
+
+def _open(beside: Path) -> int:
+    """A number of the open file, which is made if need be; one that another user has made can only be read."""
+    try:
+        return os.open(beside, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        if error.errno not in NOT_ALLOWED or not is_there(beside):
+            raise
+        return os.open(beside, os.O_RDONLY)
 
 
 def _remove(beside: Path) -> None:

@@ -17,6 +17,7 @@ from xml.etree import ElementTree as Xml
 from affine import Affine
 
 from weft_geo.errors import InputError, RasterError, RunError
+from weft_geo.geo.access import is_file, is_there
 from weft_geo.geo.raster import open_raster
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.remote import gdal_name
@@ -146,7 +147,7 @@ def _add_sources(
         is_whole = not info.masked and info.nodata is None
         source = Xml.SubElement(band, "SimpleSource" if is_whole else "ComplexSource")
         local = Path(info.path)
-        name = str(local.absolute()) if local.exists() else info.path
+        name = str(local.absolute()) if is_there(local) else info.path
         Xml.SubElement(source, "SourceFilename", relativeToVRT="0").text = gdal_name(name)
         Xml.SubElement(source, "SourceBand").text = number
         Xml.SubElement(
@@ -167,7 +168,7 @@ def _add_sources(
             Xml.SubElement(source, "NODATA").text = "0"
         elif not is_whole:
             Xml.SubElement(source, "UseMaskBand").text = "true"
-        if local.is_file():
+        if is_file(local):
             # So that a tile that has changed makes another mosaic.
             stat = local.stat()
             source.append(Xml.Comment(f"{stat.st_size} bytes, {stat.st_mtime_ns}"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from rasterio import DatasetBase
 
 from weft_geo.errors import RasterError
+from weft_geo.geo.access import is_folder, is_link, why_closed
 from weft_geo.geo.remote import refusal
 
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
@@ -68,17 +69,25 @@ def not_opened(path: str | Path, error: Exception) -> RasterError:
         if not remote:
             local.stat()  # Path.exists does not tell what may not be looked at from what is not there
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a name that no file can have
+        if is_link(local):
+            return RasterError(f"{path} is a link to {local.readlink()}, which does not exist")
         beside = sorted(item.name for item in local.parent.glob("[!.]*") if item.suffix.lower() in SCENE_SUFFIXES)
         others = f"; in that folder there are {', '.join(beside[:5])}" if beside else ""
         return RasterError(f"{path} does not exist{others}")
     except OSError as denied:
-        return RasterError(f"{path} cannot be opened: {denied.strerror}")
-    if local.is_dir():
+        return _closed(path, denied.strerror)
+    if not remote and (reason := why_closed(local)):
+        return _closed(path, reason)
+    if is_folder(local):
         product = product_in(local)
         return RasterError(f"{path} is a folder, not a raster; give {product or 'the file inside it'}")
     if inside := _files_inside(local):
         return RasterError(f"{path} is an archive; give the raster in it: {some(inside)}")
     return RasterError(f"{path} cannot be opened as a raster: {refusal(error) or error}")
+
+
+def _closed(path: str | Path, reason: str | None) -> RasterError:
+    return RasterError(f"{path} cannot be opened: {reason}; see to it that you may read it, or give another one")
 
 
 def product_in(folder: Path) -> Path | None:

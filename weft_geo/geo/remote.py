@@ -12,6 +12,8 @@ from xml.sax.saxutils import unescape
 
 from rasterio.errors import RasterioError
 
+from weft_geo.geo.access import is_file
+
 Value = TypeVar("Value")
 
 NETWORK_OPTIONS: dict[str, Any] = {
@@ -57,7 +59,7 @@ def gdal_name(path: str) -> str:
 
 def is_remote(path: str) -> bool:
     """Whether a path leads over a network, be it by the sources of a local VRT."""
-    if path.lower().endswith(".vrt") and (vrt := Path(path)).is_file():
+    if path.lower().endswith(".vrt") and is_file(vrt := Path(path)):
         return _has_remote_sources(path, vrt.stat().st_mtime_ns)
     return REMOTE.search(path) is not None
 
@@ -66,12 +68,15 @@ def is_remote(path: str) -> bool:
 def _has_remote_sources(vrt: str, written_ns: int) -> bool:
     found = [Path(vrt)]
     for one in found:  # grows meanwhile: the sources of a VRT may be VRTs
-        text = one.read_text(encoding="utf-8", errors="replace")
+        try:
+            text = one.read_text(encoding="utf-8", errors="replace")
+        except OSError:  # whoever opens it says why it cannot be read
+            continue
         text = re.sub(r"<Metadata\b.*?</Metadata>", "", text, flags=re.DOTALL)  # a maker's address is no source
         if REMOTE.search(text):
             return True
         inside = (one.parent / unescape(name) for name in re.findall(r">([^<>]+\.vrt)<", text, re.IGNORECASE))
-        found += [other for other in inside if other.is_file() and other not in found]
+        found += [other for other in inside if is_file(other) and other not in found]
     return False
 
 

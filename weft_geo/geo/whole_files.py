@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.geo.access import is_folder, is_link, is_there, require_replaceable, require_writable, why_closed
 
 UNKNOWN_REQUEST = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """What file systems say that cannot be asked to write a file through, some network folders among them."""
@@ -20,7 +21,7 @@ NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 def place_of(path: str | os.PathLike[str]) -> Path:
     """Where an output will lie: where its path is a symbolic link, in the place of the file that this leads to."""
     place = Path(path)
-    return Path(os.path.realpath(place)) if place.is_symlink() else place
+    return Path(os.path.realpath(place)) if is_link(place) else place
 
 
 def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | None = None) -> None:
@@ -29,23 +30,27 @@ def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | Non
     Raises:
         OutputExistsError: If it is there and may not be overwritten.
         InputError: If its name has a line break or a tab in it, which libraries would leave out without a word; if its
-            suffix is not one of ``suffixes``, its folder is missing, or a folder is in its place.
+            suffix is not one of ``suffixes``, its folder is missing or may not be written to, a folder is in its place,
+            or it is a file that only another user may replace.
     """
     if any(ord(letter) < ord(" ") for letter in str(path)):
         raise InputError(f"{str(path)!r} has a line break or a tab in it; give another name")
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"{path} must end in {' or '.join(suffixes)}")
-    if not path.parent.is_dir():
+    if not is_folder(path.parent) and not why_closed(path.parent):
         raise InputError(f"the folder {path.parent} does not exist, so {path.name} cannot be written there")
-    if path.is_dir():
+    require_writable(path.parent)
+    if is_folder(path):
         raise InputError(f"{path} is a folder; give a file")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or give another name")
+    if is_there(path):
+        if not overwrite:
+            raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or give another name")
+        require_replaceable(path)
 
 
 def is_one_of(path: Path, files: Iterable[str | Path]) -> bool:
     """Whether a file that is there is one of some others, whatever their names; those that are not there are none."""
-    return path.exists() and any(Path(file).exists() and path.samefile(file) for file in files)
+    return is_there(path) and any(is_there(file) and path.samefile(file) for file in files)
 
 
 def part_of(path: Path) -> Path:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyproj
 
 from weft_geo.errors import InputError, RunError
+from weft_geo.geo.access import is_there
 from weft_geo.geo.lock import clear_left, lock_outputs
 from weft_geo.geo.whole_files import NOT_ALLOWED, bring_to_disk, check_output, move_into_place, part_of, place_of
 from weft_geo.vector.export import DRIVERS, LAYER, SCHEMA, write_layer
@@ -61,7 +62,7 @@ class LayerFile:
         self.scratch = part_of(self.path)
         self._made = self.scratch / "made"
         self._overwrite, self._locked = overwrite, locked
-        if self.path.exists() and not overwrite:
+        if is_there(self.path) and not overwrite:
             clear_left(self.path)  # by a run that was killed when it had put all in place
         self._check()
 

@@ -17,6 +17,7 @@ from shapely.affinity import affine_transform
 
 from weft_geo.datasets.synthetic.scene import SyntheticScene
 from weft_geo.errors import CrsError, OutputExistsError, RunError
+from weft_geo.geo.access import is_there, require_replaceable, require_writable
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.whole_files import move_into_place
 
@@ -89,6 +90,7 @@ def write_scene(
     Raises:
         CrsError: The CRS is unknown or cannot hold the scene.
         OutputExistsError: One of the files is there and `overwrite` is False.
+        InputError: The folder cannot be written to.
         OutputBusyError: Another run is writing them.
         RunError: The disk does not take them; what was there stays.
     """
@@ -100,6 +102,7 @@ def write_scene(
     files = SampleFiles(
         directory / "scene.tif", directory / "truth.gpkg", directory / "truth.geojson", len(scene.polygons)
     )
+    require_writable(directory)
     directory.mkdir(parents=True, exist_ok=True)
     # Of a fixed name, so that what a killed run leaves is taken over by the next one.
     making = directory / ".sample.part"
@@ -107,8 +110,10 @@ def write_scene(
     with lock_outputs(places):
         shutil.rmtree(making, ignore_errors=True)
         for path in places:
-            if path.exists() and not overwrite:
-                raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or write elsewhere")
+            if is_there(path):
+                if not overwrite:
+                    raise OutputExistsError(f"{path} is already there; overwrite it (--overwrite) or write elsewhere")
+                require_replaceable(path)
         making.mkdir()
         try:
             _write_image(scene, making / files.scene.name, system, transform)
