@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from weft_geo.datasets.catalogue import BENCHMARKS  # noqa: E402
 from weft_geo.datasets.labels import IGNORE  # noqa: E402
-from weft_geo.datasets.layouts import find_pairs  # noqa: E402
+from weft_geo.datasets.layouts import find_pairs, pair_folders  # noqa: E402
+from weft_geo.datasets.picture_folders import list_folders  # noqa: E402
 from weft_geo.datasets.pictures import read_map, read_mask  # noqa: E402
 from weft_geo.datasets.registry import DATASETS, load_dataset  # noqa: E402
 from weft_geo.datasets.verify import check_archives, require_sound, verify_split  # noqa: E402
@@ -321,3 +323,18 @@ def test_class_numbers_beside_255_are_no_mask(tmp_path: Path) -> None:
     values[8:24, 8:24], values[7, 8:24] = 255, 40  # a box with a faint edge
     Image.fromarray(values).save(tmp_path / "smooth.png")
     assert read_mask(tmp_path / "smooth.png").sum() == 256
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its folders have other rights")
+@pytest.mark.parametrize("rights", [0o000, 0o111])
+def test_pictures_in_a_folder_that_may_not_be_looked_into_are_not_left_out(ordinary_folder: Path, rights: int) -> None:
+    closed = ordinary_folder / "EORSSD"
+    closed.mkdir()
+    closed.chmod(rights)
+    for look in (
+        lambda: list(list_folders(ordinary_folder)),
+        lambda: find_pairs(BENCHMARKS["eorssd"], closed, "train"),
+        lambda: pair_folders(ordinary_folder, ordinary_folder),
+    ):
+        with pytest.raises(DatasetError, match="EORSSD cannot be looked into: Permission denied; see to it"):
+            look()

@@ -30,9 +30,11 @@ from weft_geo.datasets.picture_folders import (
     is_picture,
     list_folders,
     listed_stems,
+    require_open,
     stem_of,
 )
 from weft_geo.errors import DatasetError
+from weft_geo.geo.access import is_folder
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def find_pairs(benchmark: Benchmark, root: str | Path, split: str) -> Found:
     if split not in benchmark.splits:
         raise DatasetError(f"{benchmark.title} has no split {split!r}; it has {', '.join(benchmark.splits)}")
     base = Path(root)
-    if not base.is_dir():
+    require_open(base)
+    if not is_folder(base):
         raise DatasetError(f"{root} is not a folder; give the one that holds {benchmark.title} ({benchmark.source})")
     published = split if "train" in benchmark.counts else "test"
     folders = folders_of(benchmark, list(list_folders(base)))
@@ -114,9 +117,14 @@ def pair_folders(images: str | Path, masks: str | Path) -> Found:
     """
     sides = []
     for kind, path in (("pictures", Path(images)), ("masks", Path(masks))):
-        if not path.is_dir():
+        require_open(path)
+        if not is_folder(path):
             raise DatasetError(f"{path} is not a folder; expected one of {kind}")
-        files = sorted(file for file in path.rglob("*") if is_picture(file))
+        inside = list(path.rglob("*"))
+        files = sorted(file for file in inside if is_picture(file))
+        for other in inside:
+            if not is_picture(other) and is_folder(other):  # its pictures would be missing without a word
+                require_open(other)
         if not files:
             known = ", ".join(PICTURE_SUFFIXES)
             raise DatasetError(f"{path} holds no {kind}; expected files of {known}, in it or below")

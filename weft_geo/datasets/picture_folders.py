@@ -13,10 +13,14 @@ from pathlib import Path
 
 from weft_geo.datasets.catalogue import BENCHMARKS
 from weft_geo.datasets.facts import Benchmark
+from weft_geo.errors import DatasetError
+from weft_geo.geo.access import why_closed
+from weft_geo.geo.whole_files import NOT_ALLOWED
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 MASK_ENDINGS = re.compile(r"[-_ ](mask|gt|label|groundtruth|segmentation)$", re.IGNORECASE)
 _DEPTH = 6
+_ADVICE = "see to it that you may list and enter it, or leave it out"
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 _IMAGE_WORDS = {"image", "images", "img", "imgs", "im", "original", "originals", "picture", "pictures"}
@@ -65,13 +69,29 @@ class Folder:
 
 def list_folders(base: Path) -> Iterator[Folder]:
     """All folders of a tree that hold pictures, hidden ones left out."""
-    for place, inner, names in os.walk(base, followlinks=True):
+    for place, inner, names in os.walk(base, followlinks=True, onerror=_refuse):
         path = Path(place)
         parts = path.relative_to(base).parts
         inner[:] = sorted(name for name in inner if not name.startswith((".", "__"))) if len(parts) < _DEPTH else []
         files = tuple(path / name for name in sorted(names) if is_picture(Path(name)))
         if files:
             yield _describe(path, parts, files)
+
+
+def require_open(folder: Path) -> None:
+    """Refuse a folder that may not be looked into.
+
+    Raises:
+        DatasetError: it may not.
+    """
+    if reason := why_closed(folder):
+        raise DatasetError(f"the folder {folder} cannot be looked into: {reason}; {_ADVICE}")
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be listed may hold half of a benchmark; the system's own holds nothing of anybody's."""
+    if error.errno in NOT_ALLOWED and Path(str(error.filename)).name != "lost+found":
+        raise DatasetError(f"the folder {error.filename} cannot be looked into: {error.strerror}; {_ADVICE}") from error
 
 
 def folders_of(benchmark: Benchmark, folders: list[Folder]) -> list[Folder]:
@@ -111,6 +131,8 @@ def listed_stems(base: Path, split: str) -> tuple[set[str], bool] | None:
     lists: dict[str, set[str]] = {}
     for path in sorted([*base.glob("*.txt"), *base.glob("*/*.txt")]):
         of = _split_of(_words(path.stem))
+        if of and (reason := why_closed(path)):
+            raise DatasetError(f"{path} cannot be read: {reason}; see to it that you may read it")
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if of else []
         stems = {_listed_stem(line) for line in lines if line.strip()}
         if of and stems:

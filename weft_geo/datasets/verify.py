@@ -17,6 +17,7 @@ from weft_geo.datasets.facts import Benchmark
 from weft_geo.datasets.layouts import Pair, find_pairs
 from weft_geo.datasets.pictures import read_image, read_mask
 from weft_geo.errors import DatasetError
+from weft_geo.geo.access import is_file
 from weft_geo.progress import Progress, silent
 
 STAGE = "verify"
@@ -109,7 +110,7 @@ def check_archives(benchmark: Benchmark, root: str | Path) -> list[str]:
     problems = []
     for name, expected in benchmark.md5.items():
         path = Path(root) / name
-        if path.is_file():
+        if is_file(path):
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "md5").hexdigest()
             if found != expected:
