@@ -172,11 +172,15 @@ def _torch_devices(names: tuple[str, ...]) -> str:
 
 def _places() -> list[Finding]:
     findings = []
-    for topic, folder in (("this folder", Path.cwd()), ("temporary", Path(tempfile.gettempdir()))):
+    for topic, find in (("this folder", Path.cwd), ("temporary", lambda: Path(tempfile.gettempdir()))):
+        folder: Path | None = None
         try:
+            folder = find()
             with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(b"x")
             findings.append(Finding("ok", topic, f"{folder} can be written to"))
         except OSError as error:
-            findings.append(Finding("missing", topic, f"{folder} cannot be written to: {error.strerror}; go elsewhere"))
+            what = "there is none" if folder is None else f"{folder} cannot be written to"
+            advice = "let TMPDIR name another" if topic == "temporary" else "go elsewhere"
+            findings.append(Finding("missing", topic, f"{what}: {error.strerror}; {advice}"))
     return findings

@@ -168,9 +168,21 @@ def _errors_of(options: dict[str, Any], images: Sequence[str]) -> AbstractContex
     return open_errors(options["errors"], options["overwrite"], inputs)
 
 
+def _require_folders(options: dict[str, Any], *names: str) -> None:
+    """Refuse what cannot be written to before anything is scored."""
+    from pathlib import Path
+
+    from weft_geo.geo.access import require_writable
+
+    for name in names:
+        if options[name]:
+            require_writable(Path(options[name]))
+
+
 def _predictions(console: Console, options: dict[str, Any]) -> None:
     from weft_geo.metrics.folders import score_folders
 
+    _require_folders(options, "pictures")
     result, files = score_folders(
         options["predictions"], options["truth"], options["normalize"], options["workers"], console.progress
     )
@@ -193,6 +205,7 @@ def _checkpoint(console: Console, options: dict[str, Any]) -> None:
     from weft_geo.metrics.multiscale import OWN, RESEARCH, SINGLE
     from weft_geo.models import load_checkpoint
 
+    _require_folders(options, "maps", "pictures")
     data = load_dataset(options["dataset"], options["data_root"], options["split"])
     model = load_checkpoint(options["checkpoint"], options["trunk"])
     with tempfile.TemporaryDirectory() as scratch:

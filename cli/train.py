@@ -114,6 +114,7 @@ def train(
     images give model.onnx, which weft-geo predict --model runs. Needs the train extra.
     """
     from weft_geo.errors import InputError
+    from weft_geo.geo.access import require_writable
 
     config = configure(config_file, output, model, regime, more_images, options)
     if print_config:
@@ -121,6 +122,7 @@ def train(
         return
     if output is None:
         raise InputError("the run needs a folder; give -o runs/NAME")
+    require_writable(output)
     require_data(config.data)
     if find_lr:
         from weft_geo.trainers.learning_rate import suggest_rate

@@ -145,3 +145,14 @@ def test_doctor_says_whether_cuda_starts_where_it_should(monkeypatch):
     (_, cuda) = _devices()
     assert cuda.level == "missing"
     assert "could not start CUDA for device cuda; it needs a driver, and CUDA and cuDNN" in cuda.text
+
+
+def test_doctor_goes_on_where_there_is_no_temporary_folder(run, monkeypatch):
+    def none():
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    said = run("doctor").stdout
+    assert (
+        "- temporary    there is none: No usable temporary directory found in ['/tmp']; let TMPDIR name another" in said
+    )

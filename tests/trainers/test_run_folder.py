@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from weft_geo.errors import OutputExistsError, RunError
+from weft_geo.errors import InputError, OutputExistsError, RunError
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 from weft_geo.models import build_model, save_checkpoint  # noqa: E402
 from weft_geo.trainers.config import build_config  # noqa: E402
-from weft_geo.trainers.run_folder import remove  # noqa: E402
+from weft_geo.trainers.run_folder import remove, require_open  # noqa: E402
 from weft_geo.trainers.train import check_folder  # noqa: E402
 from weft_geo.trainers.whole_checkpoints import WholeCheckpoints  # noqa: E402
 
@@ -106,3 +107,19 @@ def test_checkpoints_on_a_full_disk_are_a_failure_in_one_line(tmp_path: Path) ->
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its files have other rights")
+@pytest.mark.parametrize(
+    ("name", "rights", "said"),
+    [("last.ckpt", 0o000, "cannot be read"), ("train.csv", 0o444, "written to"), ("pictures", 0o555, "written to")],
+)
+def test_a_run_that_could_not_go_on_is_refused_before_it_starts(
+    ordinary_folder: Path, name: str, rights: int, said: str
+) -> None:
+    path = ordinary_folder / name
+    path.mkdir() if name == "pictures" else path.touch()
+    require_open(ordinary_folder)
+    path.chmod(rights)
+    with pytest.raises(InputError, match=rf"{re.escape(name)} .*{said}.*Permission denied; see to it that you may"):
+        require_open(ordinary_folder)

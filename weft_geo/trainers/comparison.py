@@ -14,7 +14,7 @@ from weft_geo.geo.whole_files import written_whole
 from weft_geo.progress import Progress, silent
 from weft_geo.trainers.config import ABLATIONS, ModelConfig, TrainConfig
 from weft_geo.trainers.row import train_apart
-from weft_geo.trainers.run_folder import REPORT, remove, require_removable
+from weft_geo.trainers.run_folder import REPORT, remove, require_open, require_removable
 from weft_geo.trainers.start import open_data, start_model
 from weft_geo.trainers.train import TrainReport, check_values
 
@@ -119,6 +119,7 @@ def compare(
 def _compare(config: TrainConfig, table: str, lock: FolderLock, hear: Progress, overwrite: bool) -> Table:
     folder, wanted = lock.folder, variants(table, config.model)
     lock.take()
+    require_open(folder)
     if overwrite:
         require_removable(folder)
         start_model(config, open_data(config, progress=hear))  # what would stop the first row stops here

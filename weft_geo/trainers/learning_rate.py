@@ -8,6 +8,7 @@ from pathlib import Path
 from lightning.pytorch.tuner import Tuner
 
 from weft_geo.errors import RunError
+from weft_geo.geo.access import require_writable
 from weft_geo.trainers.callbacks import StepSeed
 from weft_geo.trainers.config import TrainConfig
 from weft_geo.trainers.run_folder import RATES
@@ -39,9 +40,11 @@ def suggest_rate(config: TrainConfig, output: str | Path, steps: int = 60) -> Ra
         steps: rates to try.
 
     Raises:
+        InputError: the folder cannot be written to.
         RunError: the loss never fell.
     """
     folder = Path(output)
+    require_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     data = open_data(config, steps * config.run.batch_size * config.run.accumulate)
     model, _ = start_model(config, data)

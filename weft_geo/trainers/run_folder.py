@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weft_geo.errors import OutputExistsError
+from weft_geo.errors import InputError, OutputExistsError
+from weft_geo.geo.access import is_there, require_writable, why_closed, why_not_written
 from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE
 from weft_geo.geo.whole_files import place_of
 
 CONFIG, REPORT, LAST, BEST, RATES = "config.yaml", "report.json", "last.ckpt", "best.ckpt", "learning_rate.png"
 TABLE = ("table.json", "table.md")
+_APPENDED = ("train.csv", "val.csv", "tensorboard", "pictures")
 _OF_A_RUN = {
     CONFIG, REPORT, LAST, BEST, RATES, "train.csv", "val.csv", "tensorboard", "pictures", WHOLE, ADAPTER, ONNX,
 }  # fmt: skip
@@ -33,6 +35,22 @@ def require_removable(folder: Path) -> None:
             f"{folder} also holds {others[0].name}, which is no part of a run, so nothing is removed; move it, or give "
             "another folder"
         )
+
+
+def require_open(folder: Path) -> None:
+    """Make sure that a run can be written to a folder, and that one in it can go on there.
+
+    Raises:
+        InputError: something in it may not be read or written.
+    """
+    require_writable(folder)
+    advice = "see to it that you may, or give another folder"
+    for name in (CONFIG, LAST):
+        if reason := why_closed(folder / name):
+            raise InputError(f"{folder / name} cannot be read: {reason}; {advice}")
+    for name in _APPENDED:
+        if is_there(folder / name) and (reason := why_not_written(folder / name)):
+            raise InputError(f"{folder / name} cannot be written to: {reason}; {advice}")
 
 
 def remove(folder: Path) -> None:

@@ -38,7 +38,16 @@ from weft_geo.trainers.callbacks import (
 )
 from weft_geo.trainers.config import TrainConfig, build_config, read_values
 from weft_geo.trainers.meter import Meter
-from weft_geo.trainers.run_folder import BEST, CONFIG, LAST, REPORT, find_others, remove, require_removable
+from weft_geo.trainers.run_folder import (
+    BEST,
+    CONFIG,
+    LAST,
+    REPORT,
+    find_others,
+    remove,
+    require_open,
+    require_removable,
+)
 from weft_geo.trainers.start import open_data, start_model
 from weft_geo.trainers.task import SegmentationTask
 from weft_geo.trainers.whole_checkpoints import WholeCheckpoints
@@ -136,6 +145,7 @@ def _train(
     last = folder / LAST
     if is_first_process():  # it has begun the run by the time that others of a parallel run start
         lock.take()
+        require_open(folder)
         if overwrite:
             require_removable(folder)
         else:
