@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from weft_geo.errors import CheckpointError, ContractError
+from weft_geo.geo.access import is_file, why_closed
 from weft_geo.geo.contract import METADATA_KEY, ModelContract
 from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE, find_model
 
@@ -29,14 +30,15 @@ def read_contract(model: str) -> ModelContract:
 
     path = Path(model) if model in NAMED_MODELS else _in_run(model)
     suffix = path.suffix.lower()
+    is_open = is_file(path) and not why_closed(path)
     if model in NAMED_MODELS:
         resource = files("weft_geo.weights").joinpath(NAMED_MODELS[model])
         if resource.is_file():
             with as_file(resource) as file:
                 return _read_onnx(file)
-    elif path.is_file() and suffix == ".onnx":
+    elif is_open and suffix == ".onnx":
         return _read_onnx(path)
-    elif path.is_file() and suffix == ".safetensors":
+    elif is_open and suffix == ".safetensors":
         return ModelContract.from_json(_read_safetensors(path)["contract"])
     return load_predictor(model, device="cpu").contract  # says what is wrong with it
 

@@ -102,6 +102,7 @@ def _describe_model(path: str) -> tuple[dict[str, Any], ModelContract]:
 def _describe(path: str, crs: str | None) -> tuple[dict[str, Any], RasterInfo | None]:
     """A raster, or a layer; with what is to be held against a model. A file may be either, whatever its suffix."""
     from weft_geo.errors import RasterError, VectorError
+    from weft_geo.geo.access import is_there
 
     from .layer_facts import describe_layer
 
@@ -109,7 +110,7 @@ def _describe(path: str, crs: str | None) -> tuple[dict[str, Any], RasterInfo | 
     try:
         return (describe_layer(path), None) if rather_layer else _describe_raster(path, crs)
     except (RasterError, VectorError):
-        if Path(path).exists():
+        if is_there(path):
             with suppress(RasterError, VectorError):
                 return _describe_raster(path, crs) if rather_layer else (describe_layer(path), None)
         raise

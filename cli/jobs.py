@@ -10,12 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from weft_geo.errors import InputError, OutputBusyError, PartialRunError, RunError
+from weft_geo.geo.access import is_folder, is_there, require_replaceable, require_writable, what_hinders
 from weft_geo.geo.aoi import parse_box
 from weft_geo.geo.ground import parse_crs, parse_gsd
 from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.memory import parse_memory
 from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.geo.normalize import parse_bands
+from weft_geo.geo.whole_files import check_output
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.fleet import run_fleet
 from weft_geo.inference.journal import journal_folder
@@ -49,7 +51,12 @@ class Jobs:
 
         Raises:
             OutputExistsError: Outputs are there and may not be replaced.
+            InputError: A folder cannot be written to.
         """
+        for folder in self.folders:
+            require_writable(folder)
+        if self.ledger and is_there(self.ledger):
+            require_replaceable(self.ledger)
         check_outputs(self.jobs, Ledger(self.ledger) if self.ledger else None, overwrite)
 
 
@@ -62,21 +69,20 @@ def as_one_scene(tiles: Sequence[str], output: Path, dry_run: bool = False) -> I
     Raises:
         InputError: The tiles do not fit each other, or the output is no file.
     """
-    if output.suffix.lower() not in VECTOR_SUFFIXES or output.is_dir():
+    if output.suffix.lower() not in VECTOR_SUFFIXES or is_folder(output):
         raise InputError(f"a mosaic is one scene; give a file with -o ({' '.join(VECTOR_SUFFIXES)}), not {output}")
-    if not output.parent.is_dir():
-        raise InputError(f"the folder {output.parent} does not exist, so {output.name} cannot be written there")
     if dry_run:
         with TemporaryDirectory(prefix="weft-geo-") as folder:
             yield (str(write_mosaic(tiles, Path(folder) / f"{output.stem}.vrt")),)
         return
+    check_output(output, overwrite=True)
     with lock_outputs([output]):  # else another run's would be replaced, and this one refused only then
         mosaic = write_mosaic(tiles, output.with_name(f".{output.name}.mosaic.vrt"))
     try:
         yield (str(mosaic),)
     finally:
         with suppress(OutputBusyError), lock_outputs([output]):  # else it is another run's by now
-            if not journal_folder(output).exists():
+            if not is_there(journal_folder(output)):
                 mosaic.unlink(missing_ok=True)
 
 
@@ -95,7 +101,7 @@ def plan_jobs(
     Raises:
         InputError: The output does not suit the number of scenes, or two scenes would become the same file.
     """
-    if output.suffix.lower() in VECTOR_SUFFIXES and not output.is_dir():
+    if output.suffix.lower() in VECTOR_SUFFIXES and not is_folder(output):
         if len(scenes) > 1:
             raise InputError(f"{len(scenes)} scenes cannot go into the one file {output}; give a folder with -o")
         if suffix is not None:
@@ -103,7 +109,7 @@ def plan_jobs(
         return Jobs([SceneTask(scenes[0], output, mask, probability)])
     if str(output) == "-" or output.name.lower() in VECTOR_SUFFIXES:
         raise InputError(f"{output} is no name of an output; give a file such as objects.gpkg, or a folder")
-    if output.suffix and not output.is_dir():
+    if output.suffix and not is_folder(output):
         known = ", ".join(VECTOR_SUFFIXES)
         raise InputError(f"{output} has no known vector format; give a folder, or a file with one of {known}")
     names = name_outputs(scenes)
@@ -118,7 +124,7 @@ def plan_jobs(
     ]
     folders = [folder for folder in (output, mask, probability) if folder is not None]
     for folder in folders:
-        if folder.exists() and not folder.is_dir():
+        if is_there(folder) and not is_folder(folder):
             raise InputError(f"{folder} is a file, but several outputs need a folder")
     return Jobs(jobs, folders, output / LEDGER)
 
@@ -135,9 +141,9 @@ def _check_options(options: dict[str, Any]) -> None:
         if options[name] is not None:
             parse(options[name])
     aoi = options["aoi"]
-    is_file = aoi is not None and parse_box(aoi) is None and "://" not in aoi and not aoi.startswith("/vsi")
-    if is_file and not Path(aoi).exists():
-        raise InputError(f"{aoi}, the area of interest, does not exist")
+    is_local = aoi is not None and parse_box(aoi) is None and "://" not in aoi and not aoi.startswith("/vsi")
+    if is_local and (hindrance := what_hinders(aoi)):
+        raise InputError(f"{aoi}, the area of interest, {hindrance}")
 
 
 def run_jobs(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weft_geo.errors import InputError, RasterError
+from weft_geo.geo.access import is_folder, is_there, why_closed
 from weft_geo.geo.not_opened import CONNECTION, SCENE_SUFFIXES, product_in
 from weft_geo.geo.raster import open_raster
 from weft_geo.vector.polygonize import read_origin
@@ -78,14 +79,15 @@ def _read_list(listed: str) -> list[str]:
 def _expand(word: str) -> list[str]:
     if word.startswith("/vsi") or CONNECTION.match(word):
         return [word]
-    if Path(word).is_dir():
+    if is_folder(word):
         return _rasters_in(Path(word))
-    if not glob.has_magic(word) or Path(word).exists():
+    if not glob.has_magic(word) or is_there(word):
         return [word]
     matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 (that of a Path takes no absolute pattern)
     if not matches:
+        _require_open(_before_magic(word))
         raise InputError(f"nothing matches {word}; give rasters that are there, or the folder they are in")
-    return [scene for match in matches for scene in (_rasters_in(Path(match)) if Path(match).is_dir() else [match])]
+    return [scene for match in matches for scene in (_rasters_in(Path(match)) if is_folder(match) else [match])]
 
 
 def _rasters_in(folder: Path) -> list[str]:
@@ -94,10 +96,8 @@ def _rasters_in(folder: Path) -> list[str]:
     Where there are none, the file of the Sentinel-2 product that the folder is, or the folder itself, if it is a raster
     as a Zarr is.
     """
-    try:
-        files = sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() in SCENE_SUFFIXES)
-    except OSError as error:
-        raise InputError(f"the folder {folder} cannot be looked into: {error.strerror}") from error
+    _require_open(folder)
+    files = sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() in SCENE_SUFFIXES)
     if scenes := [str(file) for file in files if not read_origin(file)]:
         return scenes
     if product := product_in(folder):
@@ -112,3 +112,14 @@ def _rasters_in(folder: Path) -> list[str]:
             f"the folder {folder} holds no raster ({known}){ours}; give another one, or a pattern in quotes such as "
             f"'{folder / '**' / '*.tif'}' for those in folders below"
         ) from error
+
+
+def _before_magic(pattern: str) -> Path:
+    """The folder in which a pattern begins to be one."""
+    return next(folder for folder in Path(pattern).parents if not glob.has_magic(str(folder)))
+
+
+def _require_open(folder: Path) -> None:
+    if reason := why_closed(folder):
+        advice = "see to it that you may list and enter it, or give another one"
+        raise InputError(f"the folder {folder} cannot be looked into: {reason}; {advice}")

@@ -159,9 +159,7 @@ def ordinary_folder() -> Iterator[Path]:
     finally:
         if is_root:
             os.seteuid(0)
-        for place, _, _ in os.walk(path):
-            Path(place).chmod(0o700)
-        for place in path.rglob("*"):
+        for place in path.iterdir():
             if place.is_dir():
                 place.chmod(0o700)
         shutil.rmtree(path)

@@ -235,3 +235,9 @@ def test_onnx_runtime_reports_nothing(tmp_path):
 )
 def test_a_missing_folder_is_wrong_input(run, words):
     assert "the folder missing does not exist" in run(*words, code=2).stderr
+
+
+def test_what_may_not_be_read_is_wrong_input(capsys):
+    assert exit_code(PermissionError(13, "Permission denied", "a.tif"), Console()) == 2
+    said = "weft-geo: a.tif may not be read or written: Permission denied; give another one, or get the right to\n"
+    assert capsys.readouterr().err == said

@@ -1,5 +1,7 @@
+import errno
 import hashlib
 import json
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import rasterio
 
 from weft_geo.geo.lock import lock_outputs
+from weft_geo.inference import ledger
 from weft_geo.inference.provenance import read_provenance
 from weft_geo_cli.jobs import as_one_scene
 
@@ -267,3 +270,36 @@ def test_a_dry_run_names_every_scene_that_would_fail(run, scene, model, tmp_path
     assert result.stderr.count("would fail: ") == 2
     assert result.stderr.splitlines()[-1] == "weft-geo: 2 of 4 scenes would fail"
     assert not (tmp_path / "out").exists()
+
+
+def test_a_scene_that_may_not_be_read_does_not_stop_the_others(run, scene, model, tmp_path, monkeypatch):
+    predict_scene = ledger.predict_scene
+
+    def denied(given, *arguments, **options):
+        if given.endswith("a.tif"):
+            raise PermissionError(errno.EACCES, "Permission denied", given)
+        return predict_scene(given, *arguments, **options)
+
+    monkeypatch.setattr(ledger, "predict_scene", denied)
+    result = run("predict", scene(name="a.tif"), scene(name="b.tif"), "-o", "out", "--model", model, code=3)
+    assert "a.tif failed: [Errno 13] Permission denied" in result.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b.gpkg", "ledger.json"}
+
+
+@pytest.mark.parametrize(("output", "said"), [("file/new", "file is no folder"), ("link", "link is a link to gone")])
+def test_a_folder_that_cannot_be_made_is_refused_before_the_model_is_loaded(run, scene, tmp_path, output, said):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("gone")
+    words = ("predict", scene(name="a.tif"), scene(name="b.tif"), "--model", "no model", "-o")
+    assert said in run(*words, output, code=2).stderr
+    assert said in run(*words, "out", "--mask", output, code=2).stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_users_ledger_is_refused_before_any_work(run, scene, tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ledger.json").write_text("[]")
+    (tmp_path / "out").chmod(0o1777)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    said = run("predict", scene(name="a.tif"), scene(name="b.tif"), "-o", "out", "--model", "no model", code=2).stderr
+    assert "out/ledger.json is another user's, who alone may replace it" in said

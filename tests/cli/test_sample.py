@@ -1,4 +1,5 @@
 import json
+import os
 
 import geopandas
 import numpy as np
@@ -38,3 +39,14 @@ def test_refusals(run):
     assert "--overwrite" in run("sample", "-o", "s", "--size", "32", code=2).stderr
     run("sample", "-o", "s", "--size", "32", "--overwrite")
     assert "EPSG:32645" in run("sample", "-o", "t", "--size", "32", "--crs", "EPSG:1", code=2).stderr
+
+
+def test_files_that_another_user_alone_may_replace_are_all_left_alone(run, tmp_path, monkeypatch):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "scene.tif").write_text("theirs")
+    shared.chmod(0o1777)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    said = run("sample", "-o", "shared", "--size", "64", "--overwrite", code=2).stderr
+    assert "shared/scene.tif is another user's, who alone may replace it" in said
+    assert [path.name for path in shared.iterdir()] == ["scene.tif"]

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,16 @@ def test_names_of_outputs():
     assert name_outputs(["https://h/a/B4.tif", "https://h/b/B4.tif"]) == ["a_B4", "b_B4"]
     with pytest.raises(InputError, match=r"t/a/v\.tif and a_v\.tif would both become a_v"):
         name_outputs(["t/a/v.tif", "t/v.tif", "a_v.tif"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its folders have other rights")
+@pytest.mark.parametrize("rights", [0o000, 0o111, 0o444])
+def test_a_folder_that_may_not_be_looked_into_is_not_said_to_be_empty(ordinary_folder, rights):
+    closed = ordinary_folder / "closed"
+    closed.mkdir()
+    (closed / "a.tif").touch()
+    closed.chmod(rights)
+    for word in (closed, closed / "*.tif") if rights == 0o000 else (closed,):
+        with pytest.raises(InputError, match="closed cannot be looked into: Permission denied; see to it"):
+            find_scenes([str(word)], None)
+    assert find_scenes([str(closed / "a.tif")], None) == (str(closed / "a.tif"),)  # the others may be read

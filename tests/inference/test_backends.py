@@ -216,3 +216,18 @@ def test_a_predictor_says_what_it_is(make_onnx: MakeOnnx) -> None:
     assert repr(function) == "<CallablePredictor mine on cpu: roof, ship; 3 bands, trained at 0.3 m a pixel>"
     loaded = load_predictor(make_onnx(CONTRACT), device="cpu")
     assert repr(loaded) == "<OnnxPredictor mean of bands on cpu: object; 3 bands, any pixel size>"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its folders have other rights")
+def test_a_model_that_may_not_be_read_is_not_said_to_be_missing(ordinary_folder: Path) -> None:
+    run = ordinary_folder / "run"
+    run.mkdir()
+    (run / "model.onnx").touch(0o000)
+    for given in (run, run / "model.onnx"):
+        with pytest.raises(CheckpointError, match=r"model\.onnx cannot be read: Permission denied; see to it"):
+            load_predictor(given)
+    run.chmod(0o000)
+    with pytest.raises(CheckpointError, match="run cannot be looked into: Permission denied; see to it"):
+        load_predictor(run)
+    with pytest.raises(CheckpointError, match=r"model\.onnx cannot be read: Permission denied; see to it"):
+        load_predictor(run / "model.onnx")

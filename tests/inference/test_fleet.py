@@ -368,3 +368,11 @@ def test_counting_the_objects_of_a_geopackage_has_nothing_to_warn_of(make_raster
     report = predict_scene(make_raster(), make_oracle(), tmp_path / "o.gpkg")
     with warnings.catch_warnings(action="error"):
         assert count_objects(tmp_path / "o.gpkg") == report.objects
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its files have other rights")
+def test_a_ledger_that_may_not_be_read_is_named(ordinary_folder: Path) -> None:
+    path = ordinary_folder / "ledger.json"
+    path.touch(0o000)
+    with pytest.raises(InputError, match=r"the ledger .*ledger\.json cannot be read: Permission denied; see to it"):
+        Ledger(path)

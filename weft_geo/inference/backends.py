@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft_geo.errors import CheckpointError, InputError, MissingExtraError, UnknownNameError
+from weft_geo.geo.access import is_file, is_folder, is_there, what_hinders, why_closed
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE, find_model
 from weft_geo.inference.stored_windows import Levels, StoredWindows
@@ -214,13 +215,15 @@ def load_predictor(
     path = Path(model) if named else in_run(Path(model))
     suffix = path.suffix.lower()
     if not named and suffix not in (".onnx", ".safetensors"):
-        if path.exists():
+        if is_there(path):
             raise CheckpointError(
                 f"{path} is not a model; give an .onnx or .safetensors file (weft-geo export makes them)"
             )
         raise UnknownNameError("model", str(model), [*NAMED_MODELS, "a path to .onnx or .safetensors"])
-    if not named and not path.is_file():
-        raise CheckpointError(f"the model file {model} does not exist")
+    if not named and (hindrance := what_hinders(path)):
+        raise CheckpointError(f"the model file {path} {hindrance}")
+    if not named and not is_file(path):
+        raise CheckpointError(f"{path} is no file; give an .onnx or .safetensors file, or the folder of a run")
     if suffix == ".safetensors":
         try:
             from weft_geo.inference.torch_backend import TorchPredictor
@@ -244,7 +247,7 @@ def in_run(path: Path) -> Path:
     Raises:
         CheckpointError: The folder has none.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         return path
     if found := find_model(path, ONNX, WHOLE):
         return found
@@ -253,6 +256,8 @@ def in_run(path: Path) -> Path:
             f"{path} holds an adapter without its trunk; weft-geo export {path} --trunk FILE -o model.onnx makes one "
             "model of both"
         )
+    if reason := why_closed(path):
+        raise CheckpointError(f"{path} cannot be looked into: {reason}; see to it that you may read it")
     raise CheckpointError(f"{path} holds no model; give the folder of a run that ended, or a model file")
 
 

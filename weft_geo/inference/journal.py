@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from weft_geo.geo.access import is_there
 from weft_geo.geo.whole_files import place_of, written_whole
 from weft_geo.inference.rows import CODEC, FinishedRows, RowWriter, cannot_read, cannot_write, is_damaged, read_rows
 
@@ -75,11 +76,11 @@ class Journal:
         self.start: Checkpoint | None = None
         self.replaced = False
         self._next = 0.0
-        if self.folder.exists():
+        if is_there(self.folder):
             if resume and self._identity is not None and self._read_identity() == self._identity:
                 self.start = self._read_checkpoint()
             if self.start is None:
-                self.replaced = self._checkpoint.exists()
+                self.replaced = is_there(self._checkpoint)
                 self.discard()
 
     @property
@@ -90,7 +91,7 @@ class Journal:
     @property
     def kept(self) -> bool:
         """Whether a later run can go on from here."""
-        return self.keeps_checkpoints and self._checkpoint.exists()
+        return self.keeps_checkpoints and is_there(self._checkpoint)
 
     def keeps_rows(self, is_last_block: bool) -> bool:
         """Whether the rows of a block are needed on disk."""
@@ -102,7 +103,7 @@ class Journal:
         Raises:
             RunError: If they cannot be written.
         """
-        if not self._about.exists():
+        if not is_there(self._about):
             try:
                 self.folder.mkdir(exist_ok=True)
                 _write_whole(self._about, json.dumps({"identity": self._identity, "publishing": []}).encode())
@@ -140,7 +141,7 @@ class Journal:
 
     def begin_publishing(self, outputs: Sequence[Path]) -> None:
         """Notes that these outputs are this run's own from now on, and may be replaced by the next one."""
-        if self._about.exists():
+        if is_there(self._about):
             try:
                 about = {"identity": self._identity, "publishing": [str(path.absolute()) for path in outputs]}
                 _write_whole(self._about, json.dumps(about).encode())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, RunError, WeftGeoError
+from weft_geo.geo.access import is_there, why_closed
 from weft_geo.geo.lock import clear_left
 from weft_geo.geo.stamps import stamp_of, state_of
 from weft_geo.geo.whole_files import place_of, written_whole
@@ -85,7 +86,7 @@ def run_scene(
         )
     except InterruptedRunError:
         raise
-    except WeftGeoError as error:
+    except (WeftGeoError, PermissionError) as error:
         return entry | {"status": "failed", "outputs": [], "error": str(error)}
     told = {"objects": report.objects, "windows": report.windows, "seconds": round(report.seconds, 3)}
     return entry | told | ({"warnings": list(report.warnings)} if report.warnings else {})
@@ -125,7 +126,10 @@ class Ledger:
         self._entries: dict[str, Entry] = {}
         self._due = 0.0
         self._unsaved = False
-        if path.exists():
+        if reason := why_closed(path):
+            advice = "see to it that you may read it, or give another folder"
+            raise InputError(f"the ledger {path} cannot be read: {reason}; {advice}")
+        if is_there(path):
             try:
                 self._entries = {entry["scene"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
             except (ValueError, TypeError, KeyError) as error:
@@ -135,7 +139,7 @@ class Ledger:
         """Whether the scene's outputs of this very run are all there."""
         entry = self._entries.get(task.scene, {})
         made = entry.get("outputs", [])
-        there = all(str(path) in made and path.exists() for path in task.outputs)
+        there = all(str(path) in made and is_there(path) for path in task.outputs)
         return there and (entry.get("status"), entry.get("run")) == ("done", run)
 
     @property
@@ -189,7 +193,7 @@ def choose_missing(
     if overwrite:
         return list(tasks)
     # Scenes without outputs need not be opened for it, which takes some milliseconds each.
-    begun = [task for task in tasks if any(path.exists() for path in task.outputs)]
+    begun = [task for task in tasks if any(is_there(path) for path in task.outputs)]
     runs = dict.fromkeys((task.scene for task in tasks), "")
     runs |= {task.scene: describe_run(model, options, task.scene) for task in begun}
     missing = [task for task in tasks if not book.is_done(task, runs[task.scene])]
@@ -223,14 +227,14 @@ def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bo
 
 def _is_finished(task: SceneTask, run: str) -> bool:
     """Whether all outputs of the scene are there and were made by this very run."""
-    if not all(path.exists() and not was_publishing(task.outputs[0], path) for path in task.outputs):
+    if not all(is_there(path) and not was_publishing(task.outputs[0], path) for path in task.outputs):
         return False
     return all(read_maker(path, task.scene) == run for path in task.outputs)
 
 
 def _standing(task: SceneTask) -> list[Path]:
     """Outputs that are there, unless left by a run that was stopped while it put them in place."""
-    return [path for path in task.outputs if path.exists() and not was_publishing(task.outputs[0], path)]
+    return [path for path in task.outputs if is_there(path) and not was_publishing(task.outputs[0], path)]
 
 
 def _refuse(there: list[Path]) -> None:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from weft_geo.errors import RunError
+from weft_geo.geo.whole_files import NOT_ALLOWED
 
 HEADER = struct.Struct("<4sIIIII")
 """Mark, classes, rows, columns, bytes of the levels, bytes of the valid pixels (0: all are)."""
@@ -167,7 +168,11 @@ def cannot_read(path: Path, error: OSError) -> RunError:
 
 def cannot_write(path: Path, error: OSError) -> RunError:
     """What to say when a file of the journal cannot be written."""
-    return RunError(f"finished rows could not be kept in {path.parent}: {error.strerror}; is the disk full?")
+    if error.errno in NOT_ALLOWED:
+        advice = f"remove {path.parent}, or see to it that you may write there"
+    else:
+        advice = "is the disk full?"
+    return RunError(f"finished rows could not be kept in {path.parent}: {error.strerror}; {advice}")
 
 
 def _levels(packed: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint16]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from weft_geo.errors import CheckpointError, RunError
+from weft_geo.geo.access import is_file, is_folder, why_closed
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.run_files import ADAPTER, WHOLE, find_model
 from weft_geo.geo.whole_files import written_whole
@@ -170,9 +171,9 @@ def fetch(path: str | Path) -> Path:
     if len(digest) != 64:
         raise CheckpointError(f"{address} comes without its hash; give it as URL#sha256=<64 hexadecimal digits>")
     kept = Path(torch.hub.get_dir()) / "checkpoints" / f"{digest[:16]}-{address.rpartition('/')[2]}"
-    if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    if not is_file(kept):
         try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(address, str(kept), hash_prefix=digest.lower(), progress=False)
         except (OSError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{address} could not be fetched: {error}") from error
@@ -185,10 +186,12 @@ def in_run(path: Path) -> Path:
     Raises:
         CheckpointError: the folder has none yet.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         return path
     if found := find_model(path, WHOLE, ADAPTER):
         return found
+    if reason := why_closed(path):
+        raise CheckpointError(f"{path} cannot be looked into: {reason}; see to it that you may read it")
     raise CheckpointError(f"{path} holds no model.safetensors; let the run end, or give a checkpoint")
 
 
@@ -207,7 +210,7 @@ def _is_ours(path: Path) -> bool:
     """Whether a file was written by `save_checkpoint`."""
     from safetensors import SafetensorError, safe_open
 
-    if path.suffix != ".safetensors" or not path.is_file():
+    if path.suffix != ".safetensors" or not is_file(path) or why_closed(path):
         return False
     try:
         with safe_open(path, framework="pt") as file:
@@ -219,8 +222,7 @@ def _is_ours(path: Path) -> bool:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise CheckpointError(f"{path} is not a file; expected a checkpoint (*.safetensors)")
+    _require_file(path, "*.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -232,9 +234,15 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return state, header
 
 
+def _require_file(path: Path, kind: str) -> None:
+    if reason := why_closed(path):
+        raise CheckpointError(f"{path} cannot be read: {reason}; see to it that you may read it, or give another one")
+    if not is_file(path):
+        raise CheckpointError(f"{path} is not a file; expected a checkpoint ({kind})")
+
+
 def _torch_load(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise CheckpointError(f"{path} is not a file; expected a checkpoint (.pth)")
+    _require_file(path, ".pth")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling fails in many ways; each of them means the same
