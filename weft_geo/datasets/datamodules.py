@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,8 @@ def _workers(number: int) -> dict[str, Any]:
     return {
         "num_workers": number,
         "persistent_workers": number > 0,
+        # As Python did by itself up to 3.13; since then each process would load torch anew.
+        "multiprocessing_context": "fork" if number and sys.platform == "linux" else None,
         "worker_init_fn": _leave_signals_to_the_trainer,
         "pin_memory": torch.cuda.is_available(),
     }
