@@ -179,3 +179,26 @@ def test_images_and_polygons_go_through_a_loader_as_torchgeos_own_do(
     assert batch["mask"].sum(dim=(1, 2)).tolist() == [10 * 20, 0]
     grids = [Affine(*numbers[:6]) for numbers in batch["transform"].tolist()]
     assert grids == [UTM, UTM @ Affine.translation(64, 0)]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name"),
+    [
+        ({"class": ["building", "building"]}, "building"),
+        ({"class": ["building", None]}, "object"),
+        ({"class": ["house", "shed"]}, "object"),
+        ({"class": [3, 3]}, "object"),
+        ({"kind": ["building", "building"]}, "object"),
+    ],
+)
+def test_one_class_bears_the_name_that_all_objects_have(
+    make_raster: Callable[..., Path], tmp_path: Path, attributes: dict[str, list[object]], name: str
+) -> None:
+    images = SceneImages([make_raster(height=64, width=128, transform=UTM)])
+    left, _, _, top = images.areas()[0]
+    shapes = [box(left + start, top - 10, left + start + 5, top) for start in (0, 20)]
+    gpd.GeoDataFrame(attributes, geometry=shapes, crs="EPSG:32633").to_file(tmp_path / "labels.gpkg")
+    polygons = ScenePolygons([tmp_path / "labels.gpkg"], images)
+    assert polygons.classes == (name,)
+    assert len(polygons.objects) == 2
+    assert ScenePolygons([tmp_path / "labels.gpkg"], images, classes=["roof"]).classes == ("roof",)

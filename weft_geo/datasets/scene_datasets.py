@@ -169,7 +169,8 @@ class ScenePolygons(GeoDataset):  # type: ignore[misc]  # as above
     Args:
         paths: vector layers in any CRS and format that OGR reads.
         images: the rasters that they label.
-        class_field: the attribute that holds an object's class; None if there is only one.
+        class_field: the attribute that holds an object's class; None if there is only one. It bears the name that all
+            objects have in their attribute "class", as in layers of `predict`, else "object".
         classes: the classes in their order; None for those that occur, sorted.
 
     Attributes:
@@ -191,8 +192,9 @@ class ScenePolygons(GeoDataset):  # type: ignore[misc]  # as above
         crs = CRS.from_wkt(images.crs.to_wkt())
         if class_field is None and classes is not None and len(classes) != 1:
             raise VectorError(f"{len(classes)} classes were given, but no field that says which polygon is which")
-        only = classes[0] if class_field is None and classes else "object"
-        layers = [_with_class(path, read_polygons(path, crs), class_field, only) for path in self.paths]
+        read = [read_polygons(path, crs) for path in self.paths]
+        only = classes[0] if class_field is None and classes else _sole_class(read) or "object"
+        layers = [_with_class(path, layer, class_field, only) for path, layer in zip(self.paths, read, strict=True)]
         objects = gpd.GeoDataFrame(pd.concat(layers, ignore_index=True), geometry="geometry", crs=images.crs)
         self.classes = _class_names(objects, class_field, classes)
         numbers = {name: number for number, name in enumerate(self.classes, start=1)}
@@ -224,6 +226,13 @@ def grid_of(x: slice, y: slice) -> tuple[Affine, int, int]:
     """Transform, height and width of the grid that a query means, north up."""
     width, height = max(round((x.stop - x.start) / x.step), 1), max(round((y.stop - y.start) / y.step), 1)
     return Affine(x.step, 0, x.start, 0, -y.step, y.stop), height, width
+
+
+def _sole_class(layers: Sequence[gpd.GeoDataFrame]) -> str | None:
+    """What all objects are in the attribute "class"; None if they do not have it, or are of several."""
+    names = {name for layer in layers for name in (layer["class"] if "class" in layer.columns else (None,))}
+    name = names.pop() if len(names) == 1 else None
+    return name if isinstance(name, str) and name.strip() else None
 
 
 def _with_class(path: str, layer: gpd.GeoDataFrame, class_field: str | None, only: str) -> gpd.GeoDataFrame:
