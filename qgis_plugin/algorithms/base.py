@@ -183,14 +183,13 @@ class WeftGeoAlgorithm(QgsProcessingAlgorithm):
             return str(path), to_crs.transformBoundingBox(source.sourceExtent())
         return "", None
 
-    def add_outline_parameters(self) -> None:
-        """Add what makes an object."""
+    def add_outline_parameters(self, own_threshold: str, own_area: str) -> None:
+        """Add what makes an object, with words for what it means to leave the first two empty."""
         number = QgsProcessingParameterNumber
-        own = tr("(empty: the model's own)")
-        self.addParameter(number("THRESHOLD", tr("Least probability {own}", own=own), DOUBLE, None, True, 0.001, 1.0))
-        self.addParameter(
-            number("MIN_AREA", tr("Drop objects smaller than (m²) {own}", own=own), DOUBLE, None, True, 0.0)
-        )
+        threshold = tr("Least probability (empty: {own})", own=own_threshold)
+        area = tr("Drop objects smaller than (m²) (empty: {own})", own=own_area)
+        self.addParameter(number("THRESHOLD", threshold, DOUBLE, None, True, 0.001, 1.0))
+        self.addParameter(number("MIN_AREA", area, DOUBLE, None, True, 0.0))
         self.addParameter(number("SIMPLIFY", tr("Simplify by (metres)"), DOUBLE, 0.0, False, 0.0))
         self.addParameter(QgsProcessingParameterBoolean("REGULARIZE", tr("Right angles"), False))
         self.add_advanced(number("MIN_HOLE", tr("Fill holes smaller than (m²)"), DOUBLE, 0.0, False, 0.0))

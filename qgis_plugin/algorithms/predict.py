@@ -36,7 +36,7 @@ class PredictAlgorithm(WeftGeoAlgorithm):
         self.addParameter(QgsProcessingParameterRasterLayer("INPUT", tr("Raster layer")))
         self.add_area_parameters()
         self.addParameter(QgsProcessingParameterString("MODEL", tr("Model"), "embedded"))
-        self.add_outline_parameters()
+        self.add_outline_parameters(tr("the model's own"), tr("the model's own"))
         self.add_advanced(QgsProcessingParameterString("BANDS", tr("Bands, such as 3,2,1"), "", False, True))
         self.add_advanced(
             QgsProcessingParameterString("DEVICE", tr("Device: auto, cpu, cuda, cuda:1 …"), "", False, True)

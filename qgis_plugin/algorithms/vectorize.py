@@ -27,7 +27,7 @@ class VectorizeAlgorithm(WeftGeoAlgorithm):
         """Declare the parameters."""
         self.addParameter(QgsProcessingParameterRasterLayer("INPUT", tr("Mask, class map or probabilities")))
         self.addParameter(QgsProcessingParameterString("CLASSES", tr("Names of the classes"), "", False, True))
-        self.add_outline_parameters()
+        self.add_outline_parameters(tr("the raster's own, else 0.5"), tr("the raster's own, else none"))
         self.add_objects_output()
         self.addOutput(QgsProcessingOutputNumber("OBJECTS", tr("Number of objects")))
 
