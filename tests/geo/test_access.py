@@ -14,7 +14,7 @@ from weft_geo.geo.access import is_file, is_folder, is_there, require_writable, 
 from weft_geo.geo.lock import FolderLock, lock_outputs
 from weft_geo.geo.not_opened import not_opened
 from weft_geo.geo.run_files import find_model
-from weft_geo.geo.whole_files import beginning_with, check_output, is_one_of, place_of
+from weft_geo.geo.whole_files import check_output, is_one_of, place_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its folders have other rights")
 
@@ -137,4 +137,3 @@ def test_a_folder_that_may_be_entered_alone_is_one(closed: Callable[[int], Path]
     inner = closed(0o111)
     assert is_file(inner / "scene.tif")
     assert what_hinders(inner / "scene.tif") is None
-    assert beginning_with("x", inner / "missing") == []
