@@ -338,3 +338,13 @@ def test_pictures_in_a_folder_that_may_not_be_looked_into_are_not_left_out(ordin
     ):
         with pytest.raises(DatasetError, match="EORSSD cannot be looked into: Permission denied; see to it"):
             look()
+
+
+def test_a_picture_that_may_not_be_read_is_not_called_damaged(ordinary_folder: Path) -> None:
+    picture = ordinary_folder / "a.png"
+    Image.new("L", (8, 8)).save(picture)
+    picture.chmod(0)
+    with pytest.raises(
+        DatasetError, match=r"a\.png cannot be read: Permission denied; see to it that you may read it$"
+    ):
+        read_mask(picture)

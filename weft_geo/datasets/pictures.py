@@ -133,6 +133,8 @@ def _open(path: Path) -> Image.Image:
         return Image.open(path)
     except FileNotFoundError as error:
         raise DatasetError(f"{path} does not exist") from error
+    except PermissionError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}; see to it that you may read it") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise DatasetError(
             f"{path} cannot be opened as a picture; it is damaged or of another kind. Fetch it again"
