@@ -60,11 +60,18 @@ def why_closed(path: AnyPath) -> str | None:
     return None
 
 
+def cannot_be_read(path: AnyPath) -> str | None:
+    """Why a file may not be read, as the rest of a sentence that begins with its name.
+
+    None if it may, or is not there.
+    """
+    reason = why_closed(path)
+    return reason and f"cannot be read: {reason}; see to it that you may read it, or give another one"
+
+
 def what_hinders(path: AnyPath) -> str | None:
-    """Why a local file cannot be read, as the rest of a sentence that begins with its name; None if it can be."""
-    if reason := why_closed(path):
-        return f"cannot be read: {reason}; see to it that you may read it, or give another one"
-    return None if is_there(path) else "does not exist"
+    """The same, also of a file that is not there."""
+    return cannot_be_read(path) or (None if is_there(path) else "does not exist")
 
 
 def why_not_written(path: AnyPath) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from weft_geo.errors import InputError
+from weft_geo.geo.access import is_there
 from weft_geo.geo.cog import CogWriter
 from weft_geo.geo.whole_files import check_output, is_one_of, place_of
 from weft_geo.inference.blending import LEVELS
@@ -70,7 +71,7 @@ class Outputs:
                 raise InputError(f"{path} is the scene itself; write the output to another file")
             # A run that was stopped while it put its outputs in place has left some; they are its own.
             may = overwrite or was_publishing(self.paths[0], path)
-            may = may or (run is not None and path.exists() and read_maker(path, str(scene)) == run)
+            may = may or (run is not None and is_there(path) and read_maker(path, str(scene)) == run)
             check_output(path, overwrite=may, suffixes=None if path == self.objects else RASTER_SUFFIXES)
             if not may:
                 refuse_other_parts(path)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from weft_geo.errors import CheckpointError, RunError
-from weft_geo.geo.access import is_file, is_folder, why_closed
+from weft_geo.geo.access import cannot_be_read, is_file, is_folder, why_closed
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.run_files import ADAPTER, WHOLE, find_model
 from weft_geo.geo.whole_files import written_whole
@@ -235,8 +235,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _require_file(path: Path, kind: str) -> None:
-    if reason := why_closed(path):
-        raise CheckpointError(f"{path} cannot be read: {reason}; see to it that you may read it, or give another one")
+    if hindrance := cannot_be_read(path):
+        raise CheckpointError(f"{path} {hindrance}")
     if not is_file(path):
         raise CheckpointError(f"{path} is not a file; expected a checkpoint ({kind})")
 

@@ -20,7 +20,7 @@ from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import Tensor, nn
 
 from weft_geo.errors import CheckpointError, InputError
-from weft_geo.geo.access import is_file, why_closed
+from weft_geo.geo.access import cannot_be_read, is_file
 from weft_geo.models.backbones.trunk import Trunk
 from weft_geo.models.resize import resize
 
@@ -156,8 +156,8 @@ def load_timm_weights(trunk: TimmTrunk, source: str | Path) -> None:
     Raises:
         CheckpointError: the file cannot be read, or is one of another model.
     """
-    if str(source) != "pretrained" and (reason := why_closed(source)):
-        raise CheckpointError(f"{source} cannot be read: {reason}; see to it that you may read it, or give another one")
+    if str(source) != "pretrained" and (hindrance := cannot_be_read(source)):
+        raise CheckpointError(f"{source} {hindrance}")
     if str(source) != "pretrained" and not is_file(source):
         raise CheckpointError(f"{source} is not a file; expected weights of timm/{trunk.name}")
     model, own = trunk.vit, trunk.vit.state_dict()
