@@ -30,9 +30,9 @@ def measure(variant: str, model_name: str, size: int, batch: int, device: str, p
 
     torch.set_num_threads(1)
 
+    from weft_geo.geo.memory import peak_memory_bytes
     from weft_geo.models import build_model
     from weft_geo.trainers.losses import MaskLoss
-    from weft_geo.trainers.meter import peak_resident_bytes
     from weft_geo.trainers.optimizer import build_optimizer
     from weft_geo.trainers.settings import OptimizerConfig
 
@@ -74,7 +74,7 @@ def measure(variant: str, model_name: str, size: int, batch: int, device: str, p
             torch.cuda.synchronize()
         seconds.append(clock() - began)
     state = 4 * (model.num_total() + 3 * model.num_trainable())
-    peak = torch.cuda.max_memory_allocated() if device == "cuda" else peak_resident_bytes()
+    peak = torch.cuda.max_memory_allocated() if device == "cuda" else peak_memory_bytes()
     taken = statistics.median(seconds[1:] or seconds)
     print(json.dumps({"seconds": taken, "bytes": peak, "kept": kept_bytes, "state": state}))
 

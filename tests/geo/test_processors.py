@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,8 @@ import pytest
 from weft_geo.geo import processors
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="psutil knows it elsewhere")
 def test_processors_of_one_core_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(os, "sched_getaffinity"):
-        pytest.skip("only Linux says which processors are one core")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     monkeypatch.setattr(processors, "QUOTA", tmp_path / "none")
     monkeypatch.setattr(processors, "SIBLINGS", f"{tmp_path}/{{}}")
@@ -18,6 +18,10 @@ def test_processors_of_one_core_count_once(tmp_path: Path, monkeypatch: pytest.M
     assert processors.count_cores() == 2
     (tmp_path / "none").write_text("100000 100000\n")
     assert processors.count_cores() == 1
+
+
+def test_there_are_no_more_cores_than_processors() -> None:
+    assert 1 <= processors.count_cores() <= processors.count_processors()
 
 
 def test_a_containers_share_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,37 +8,43 @@ from pathlib import Path
 
 from weft_geo.errors import InputError
 
+if sys.platform != "linux":
+    import psutil
+
 STATUS = Path("/proc/self/status")
 """Linux tells here; its getrusage would count the peak of the parent that started this process as our own."""
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident memory of this process since it began; 0 where the system does not tell."""
-    if STATUS.exists():
+    """The largest resident memory of this process since it began."""
+    if sys.platform == "linux":
         return _read_status("VmHWM")
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows has no such module
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def resident_memory_bytes() -> int:
-    """The resident memory of this process now; its peak where the system tells only that."""
-    return _read_status("VmRSS") if STATUS.exists() else peak_memory_bytes()
+    """The resident memory of this process now."""
+    if sys.platform != "linux":
+        return int(psutil.Process().memory_info().rss)
+    return _read_status("VmRSS")
 
 
 def available_memory_bytes() -> int | None:
     """Memory that can be had without swapping, limits of a container included; None where the system does not tell."""
+    if sys.platform != "linux":
+        return int(psutil.virtual_memory().available)
     found = []
     meminfo, limit, used = (
         Path(name) for name in ("/proc/meminfo", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
     )
-    if meminfo.exists() and (told := re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())):
+    if meminfo.exists() and (told := re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text("utf-8"))):
         found.append(int(told[1]) * 1024)
-    if limit.exists() and used.exists() and limit.read_text().strip().isdigit():
-        found.append(int(limit.read_text()) - int(used.read_text()))
+    if limit.exists() and used.exists() and limit.read_text("utf-8").strip().isdigit():
+        found.append(int(limit.read_text("utf-8")) - int(used.read_text("utf-8")))
     return max(min(found), 0) if found else None
 
 
@@ -58,5 +64,5 @@ def parse_memory(size: str | int) -> int:
 
 
 def _read_status(key: str) -> int:
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{key}:"))
+    line = next(line for line in STATUS.read_text("utf-8").splitlines() if line.startswith(f"{key}:"))
     return int(line.split()[1]) * 1024

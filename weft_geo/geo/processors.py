@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from weft_geo.errors import InputError
+
+if sys.platform != "linux":
+    import psutil
 
 THREADS_VARIABLE = "WEFT_GEO_THREADS"
 """The environment variable that says how many threads a model may use."""
@@ -32,17 +36,21 @@ def threads_asked_for(threads: int | None) -> int:
 def count_cores() -> int:
     """Cores this process may use, at least 1: processors that are one core are no help to each other's arithmetic."""
     count = count_processors()
-    if hasattr(os, "sched_getaffinity"):
+    if sys.platform == "linux":
         files = [Path(SIBLINGS.format(number)) for number in os.sched_getaffinity(0)]
-        return min(count, len({file.read_text() if file.exists() else str(file) for file in files}))
-    return count
+        return min(count, len({file.read_text("utf-8") if file.exists() else str(file) for file in files}))
+    else:
+        return min(count, psutil.cpu_count(logical=False) or count)
 
 
 def count_processors() -> int:
     """Processors this process may use, at least 1."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if sys.platform == "linux":
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
     if QUOTA.exists():
-        quota, _, period = QUOTA.read_text().partition(" ")
+        quota, _, period = QUOTA.read_text("utf-8").partition(" ")
         if quota.isdigit():
             count = min(count, -(-int(quota) // int(period)))
     return max(count, 1)

@@ -52,7 +52,7 @@ class PredictReport:
         model_seconds: Time inside the model, of all batches together; where it takes several at the same time, this
             may be more than ``seconds``.
         read_seconds: Time spent reading, most of it while the model ran.
-        peak_memory_bytes: Largest resident memory of the process so far; 0 where the system does not tell.
+        peak_memory_bytes: Largest resident memory of the process so far.
         height: Rows of the output.
         width: Columns of the output.
         valid_pixels: Pixels of the output that hold an image and lie in the area of interest.

@@ -8,6 +8,8 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 
+from weft_geo.geo.memory import peak_memory_bytes
+
 WARM_UP_STEPS = 3
 
 
@@ -58,19 +60,8 @@ class Meter(L.Callback):  # type: ignore[misc]  # lightning is not type-checked 
         if task.device.type == "cuda":
             self.peak_memory_bytes = torch.cuda.max_memory_allocated(task.device)
         else:
-            self.peak_memory_bytes = peak_resident_bytes()
+            self.peak_memory_bytes = peak_memory_bytes()
 
     def _wait(self, task: Any) -> None:
         if task.device.type == "cuda":
             torch.cuda.synchronize(task.device)
-
-
-def peak_resident_bytes() -> int:
-    """The largest resident set that this process has had; 0 where the system does not say (Windows)."""
-    try:
-        import resource
-        import sys
-    except ImportError:
-        return 0
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(largest if sys.platform == "darwin" else largest * 1024)
