@@ -14,7 +14,8 @@ from .translation import tr
 
 _OLDEST = (3, 11)
 _PYTHONS = ("python3.13", "python3.12", "python3.11", "python3", "python", "python3.14")
-_ASK_VERSION = "import sys, venv; print(*sys.version_info[:2])"
+# Debian and Ubuntu have venv beside Python, but ensurepip, which puts pip into what it makes, in python3-venv.
+_ASK_VERSION = "import sys, venv, ensurepip; print(*sys.version_info[:2])"
 
 
 def plan_installation(
@@ -39,8 +40,8 @@ def plan_installation(
     if python is None:
         raise InterpreterError(
             tr(
-                "No Python of at least 3.11 was found on PATH: install one (python.org, or your "
-                "system's packages) or uv, and press Install again."
+                "No Python of at least 3.11 that can make environments was found on PATH: install one (python.org, or "
+                "your system's packages, on Debian and Ubuntu python3-venv) or uv, and press Install again."
             )
         )
     return [

@@ -42,7 +42,7 @@ def test_venv_and_pip_else():
 
 
 def test_no_python_at_all():
-    with pytest.raises(InterpreterError, match=r"No Python of at least 3\.11 was found on PATH: install one"):
+    with pytest.raises(InterpreterError, match=r"No Python of at least 3\.11 that can .* was found .*python3-venv"):
         plan_installation(HOME, "weft-geo", False, None, None)
 
 
@@ -54,6 +54,15 @@ def test_a_python_that_is_too_old_is_passed_over(tmp_path, monkeypatch):
     found = find_python(["python3.12", "python3"])
     assert found
     assert found != str(old)
+    assert find_python(["python3.12"]) is None
+
+
+def test_a_python_that_can_make_no_environments_is_passed_over(tmp_path, monkeypatch):
+    """Debian's is one as long as python3-venv is missing."""
+    bare = tmp_path / "python3.12"
+    bare.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c \"import sys; sys.modules['ensurepip'] = None; $3\"\n")
+    bare.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert find_python(["python3.12"]) is None
 
 
