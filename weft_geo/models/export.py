@@ -95,7 +95,6 @@ def export_onnx(
                 output_names=["probabilities"],
                 dynamic_axes={"images": free, "probabilities": free},
                 opset_version=OPSET,
-                do_constant_folding=True,
                 dynamo=False,
             )
         written = onnx.load(beside)
