@@ -65,7 +65,8 @@ def test_cancel_asks_and_the_child_may_end_in_peace():
     code = (
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit('in peace'))\n"
-        "print('ready', file=sys.stderr, flush=True)\ntime.sleep(60)"
+        "print('ready', file=sys.stderr, flush=True)\n"
+        "while True:\n    time.sleep(0.1)"  # a signal that comes just before a long sleep would wait for its end
     )
     lines: list[object] = []
     began = time.monotonic()
