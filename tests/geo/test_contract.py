@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from weft_geo.errors import ContractError
@@ -25,6 +26,14 @@ def test_survives_json() -> None:
     assert contract.stds == (2.0, 2.0, 2.0, 2.0)
 
 
+def test_takes_the_numbers_of_numpy() -> None:
+    half, three = np.float32(0.5), np.int64(3)
+    sizes: dict[str, Any] = {"bands": three, "window": np.int32(256), "overlap": np.uint8(32)}
+    contract = ModelContract(**sizes, gsd_m=half, mean=half, threshold=half, min_area_m2=three)
+    assert contract == ModelContract(bands=3, window=256, overlap=32, gsd_m=0.5, mean=0.5, threshold=0.5, min_area_m2=3)
+    assert ModelContract.from_json(contract.to_json()) == contract
+
+
 def test_the_scenes_own_scale_survives_json() -> None:
     assert ModelContract.from_json(ModelContract(scale="scene").to_json()).scale == "scene"
 
@@ -33,6 +42,7 @@ def test_the_scenes_own_scale_survives_json() -> None:
     ("values", "says"),
     [
         ({"bands": 0}, "bands must be a whole number"),
+        ({"window": float("inf")}, "window must be a whole number"),
         ({"classes": ()}, "classes must be 1 to 254"),
         ({"classes": ("a", "a")}, "different names"),
         ({"classes": "object"}, "single string"),

@@ -50,6 +50,28 @@ def test_a_scene_is_given_by_its_name(make_raster: MakeRaster, oracle: Oracle, t
             plan_scene(dataset, oracle())
 
 
+def test_options_may_be_numbers_of_numpy(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
+    scene = make_raster(np.full((3, 64, 64), 255))
+    plain = predict_scene(
+        scene, oracle(), tmp_path / "o.gpkg", window=32, overlap=8, threshold=0.25, simplify_m=1, gsd=2
+    )
+    numpy = predict_scene(
+        scene,
+        oracle(),
+        tmp_path / "p.gpkg",
+        window=np.int64(32),
+        overlap=np.int32(8),
+        batch_size=np.int64(1),
+        threshold=np.float32(0.25),
+        min_area_m2=np.float32(0),
+        gsd=np.float32(2),
+        simplify_m=np.int64(1),
+        workers=np.int64(1),
+        max_memory=np.int64(4_000_000_000),
+    )
+    assert (numpy.objects, numpy.windows, numpy.threshold) == (plain.objects, plain.windows, 0.25)
+
+
 def test_what_is_there_already_can_be_overwritten(make_raster: MakeRaster, oracle: Oracle, tmp_path: Path) -> None:
     (tmp_path / "o.gpkg").touch()
     with pytest.raises(OutputExistsError, match=r"overwrite it \(--overwrite\) or give another name"):

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Literal
 
 from weft_geo.errors import ContractError
@@ -96,6 +97,9 @@ class ModelContract:
             raise ContractError(f"threshold must lie in (0, 1], got {self.threshold}")
         if not (math.isfinite(self.min_area_m2) and self.min_area_m2 >= 0):
             raise ContractError(f"min_area_m2 must be 0 or a number of square metres, got {self.min_area_m2}")
+        for number in ("gsd_m", "threshold", "min_area_m2"):
+            if (value := getattr(self, number)) is not None:
+                object.__setattr__(self, number, float(value))  # JSON holds no numbers of NumPy's
 
     @property
     def summary(self) -> str:
@@ -145,13 +149,13 @@ class ModelContract:
 
 
 def _whole(name: str, value: object, at_least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < at_least:
+    if isinstance(value, bool) or not isinstance(value, Real) or value % 1 != 0 or value < at_least:
         raise ContractError(f"{name} must be a whole number of at least {at_least}, got {value!r}")
-    return int(value)
+    return int(float(value))
 
 
 def _per_band(name: str, value: object, bands: int) -> tuple[float, ...]:
-    if isinstance(value, int | float):
+    if isinstance(value, Real):
         values: tuple[float, ...] = (float(value),) * bands
     elif isinstance(value, Iterable):
         values = tuple(float(item) for item in value)

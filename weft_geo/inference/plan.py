@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,7 @@ def _choose_grid(size: tuple[int, int], predictor: Predictor, window: int | None
     if overlap is None:
         # Keeps the contract's proportion when the user changes the window alone.
         overlap = contract.overlap * window // contract.window
+    window, overlap = index(window), index(overlap)  # journal and provenance hold no integers of NumPy's
     return WindowGrid.cover(*size, window, overlap, contract.multiple_of, fixed=predictor.fixed_size)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from weft_geo.errors import InputError
 
@@ -46,13 +47,16 @@ class VectorOptions:
         return self.simplify_m > 0 or self.regularize
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.threshold, (int, float)) and 0.0 < self.threshold <= 1.0):
+        if not (isinstance(self.threshold, Real) and 0.0 < self.threshold <= 1.0):
             raise InputError(f"threshold is {self.threshold!r}; give a probability above 0 and up to 1")
         if self.outline not in OUTLINES:
             raise InputError(f"outline is {self.outline!r}; known: {', '.join(OUTLINES)}")
         for name in ("min_area_m2", "min_hole_m2", "simplify_m"):
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
+            if not (isinstance(value, Real) and math.isfinite(value) and value >= 0):
                 raise InputError(f"{name} is {value!r}; give a number of 0 or more")
         if self.connectivity not in (4, 8):
             raise InputError(f"connectivity is {self.connectivity!r}; give 4 or 8")
+        for name in ("threshold", "min_area_m2", "min_hole_m2", "simplify_m"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # provenance holds no numbers of NumPy's
+        object.__setattr__(self, "connectivity", int(self.connectivity))
