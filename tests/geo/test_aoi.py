@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -81,6 +82,12 @@ def test_refuses_what_is_no_area(info: RasterInfo, tmp_path: Path) -> None:
     (tmp_path / "area.prj").unlink()
     with pytest.raises(CrsError, match=r"area\.shp has no CRS"):
         read_aoi(tmp_path / "area.shp", info)
+
+
+@pytest.mark.parametrize("of", [shapely.MultiPolygon, geopandas.GeoSeries])
+def test_polygons_come_in_a_file(info: RasterInfo, of: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match=rf"an object of type {of.__name__}; write polygons to a file first"):
+        read_aoi(of([shapely.box(0, 0, 1, 1)]), info)
 
 
 def test_a_box_in_another_crs(info: RasterInfo) -> None:

@@ -258,6 +258,16 @@ def test_bands_of_bool_and_masked_arrays_are_refused():
         polygonize(np.ma.MaskedArray(np.ones((3, 3), np.uint8), np.eye(3, dtype=bool)))
 
 
+def test_what_is_neither_a_path_nor_an_array_is_named(make_raster, tmp_path):
+    with rasterio.open(make_raster(BLOCK)) as dataset:
+        with pytest.raises(InputError, match=r"a path or a NumPy array, not an object of type DatasetReader; give"):
+            polygonize(dataset)
+        with pytest.raises(RasterError, match="not an open dataset; give its name"):
+            vectorize(dataset, tmp_path)
+    with pytest.raises(InputError, match="not an object of type list"):
+        polygonize(BLOCK.tolist())
+
+
 def test_a_raster_is_opened_once(make_raster, tmp_path, monkeypatch):
     """Far away, each time may fail."""
     raster, plain, opened = make_raster(BLOCK), rasterio.open, []

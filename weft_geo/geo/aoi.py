@@ -113,14 +113,17 @@ def parse_box(aoi: str | Path | Box, of: str = "the scene") -> tuple[Box, CRS | 
     """A box and its CRS, None for the scene's; None instead of both if it is the name of a file."""
     if isinstance(aoi, Path):
         return None
-    parts = aoi.split(",") if isinstance(aoi, str) else list(aoi)
-    if isinstance(aoi, str) and (len(parts) not in (4, 5) or is_there(aoi)):
+    if isinstance(aoi, str) and (aoi.count(",") not in (3, 4) or is_there(aoi)):
         return None
     try:
+        parts: list[Any] = aoi.split(",") if isinstance(aoi, str) else list(aoi)
         min_x, min_y, max_x, max_y = (float(part) for part in parts[:4])
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
+        got = repr(aoi)
+        if not isinstance(aoi, (str, tuple, list)):
+            got = f"an object of type {type(aoi).__name__}; write polygons to a file first (to_file)"
         raise InputError(
-            f"aoi must be a file or minx,miny,maxx,maxy in {of}'s CRS, or with a CRS behind it, got {aoi!r}"
+            f"aoi must be a file or minx,miny,maxx,maxy in {of}'s CRS, or with a CRS behind it, got {got}"
         ) from error
     if not (math.isfinite(min_x + min_y + max_x + max_y) and min_x < max_x and min_y < max_y):
         raise InputError(f"aoi must be minx,miny,maxx,maxy with min below max, got {aoi!r}")

@@ -23,6 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import InputError
 from weft_geo.geo.ground import measure_pixel
+from weft_geo.geo.not_opened import require_path
 from weft_geo.geo.raster import Raster, open_raster
 from weft_geo.geo.stamps import changed_meanwhile, have_changed, stamps_of
 from weft_geo.geo.whole_files import is_one_of
@@ -86,6 +87,11 @@ def polygonize(
     if isinstance(raster, np.ndarray):
         source = Source.from_array(raster, classes)
         return _collect(source, Ground(transform or Affine.identity(), crs), options)
+    if not isinstance(raster, (str, os.PathLike)):
+        raise InputError(
+            f"a raster is a path or a NumPy array, not an object of type {type(raster).__name__}; "
+            "give an open dataset's name, or the values of anything else (numpy.asarray)"
+        )
     with _open(raster, crs, classes) as (opened, source):
         return _collect(source, Ground(opened.info.transform, opened.info.crs), options)
 
@@ -188,6 +194,7 @@ def _origin_in(tags: dict[str, str]) -> dict[str, Any]:
 def _open(
     path: str | os.PathLike[str], crs: Any, classes: Sequence[str] | None, max_memory: str | int | None = None
 ) -> Iterator[tuple[Raster, Source]]:
+    require_path(path)
     with open_raster(str(path), crs) as opened:
         budget = choose_budget(opened.info, max_memory)
         opened.require_unpacked()
