@@ -188,6 +188,17 @@ def test_public_names_resolve():
     assert set(weft_geo._ROOM_OF) | {"__version__"} == set(weft_geo.__all__) <= set(dir(weft_geo))
 
 
+def test_without_torch_help_shows_what_there_is():
+    code = (
+        "import importlib.util, json, pydoc; found = importlib.util.find_spec;"
+        "importlib.util.find_spec = lambda name, *more: None if name == 'torch' else found(name, *more);"
+        "import weft_geo, weft_geo.models as models; pydoc.render_doc(weft_geo); pydoc.render_doc(models);"
+        "print(json.dumps(sorted(set(weft_geo.__all__) - set(dir(weft_geo)))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert json.loads(done.stdout) == ["Weft", "build_model", "load_checkpoint", "load_official", "save_checkpoint"]
+
+
 def test_the_package_list_is_what_the_folders_hold():
     listed = PROJECT["tool"]["setuptools"]["packages"]
     folders = {shown(path.parent).replace("/", ".") for path in sources("weft_geo") if path.name == "__init__.py"}

@@ -84,5 +84,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Public names, loaded or not."""
-    return sorted(set(globals()) | set(__all__))
+    """Public names, loaded or not; `help` loads them all, so none that lacks its extra."""
+    lacking = set(_ROOMS["weft_geo.models"]) - set(dir(import_module("weft_geo.models")))
+    return sorted((set(globals()) | set(__all__)) - lacking)

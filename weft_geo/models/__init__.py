@@ -63,5 +63,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Public names, loaded or not."""
-    return sorted(set(globals()) | set(__all__))
+    """Public names, loaded or not; without torch those that need none."""
+    there = [name for name in __all__ if is_installed() or _FILE_OF[name] == "config"]
+    return sorted(set(globals()) | set(there))
