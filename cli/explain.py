@@ -56,8 +56,8 @@ def explain(
     from .picture import read_picture
 
     run = model if model is not None and is_folder(model) else None
-    curves = output.with_name(f"{output.stem}_curves.png")
     check_output(output, overwrite=overwrite, suffixes=(".png",))
+    curves = output.with_name(f"{output.stem}_curves.png")
     for beside in (output.with_suffix(".json"), *([curves] if run else [])):
         check_output(beside, overwrite=overwrite)
     checkpoint = model or Path(str(files("weft_geo.weights") / "weft-tiny.safetensors"))

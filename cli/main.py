@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -138,6 +139,14 @@ class Application(click.Group):
         finally:
             signal.signal(signal.SIGTERM, before)
         sys.exit(code if isinstance(code, int) else DONE)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse empty words: as a path each would be the current folder, and its rasters the scenes."""
+        if empty := [word for word in args if not word or re.fullmatch(r"--[\w-]+=", word)]:
+            raise click.UsageError(f"{empty[0] or 'a word'} is empty; is a variable not set?", ctx)
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Commands in the order of use, not of the alphabet."""

@@ -57,6 +57,12 @@ def test_help_is_quick_and_imports_no_rasters():
         (["sample", "-o", "here", "--size", "axb"], "768x1024"),
         (["predict", "missing.tif", "-o", "b.gpkg", "--model", "missing.onnx"], "missing.onnx does not exist"),
         (["predict", "a.tif", "-o", "b.gpkg", "--model", "no-such-model"], "known: "),
+        (["predict", "", "-o", "found"], "a word is empty; is a variable not set? See weft-geo --help"),
+        (["sample", "-o", ""], "a word is empty"),
+        (["evaluate", "--objects", "a.gpkg", "--truth", "b.gpkg", "--errors="], "--errors= is empty"),
+        (["predict", "a.tif", "-o", "b.gpkg", "--mask", "."], ". is a folder; give a file"),
+        (["predict", "a.tif", "-o", "b.gpkg", "--probability", "/"], "/ is a folder; give a file"),
+        (["explain", "a.tif", "-o", "."], ". must end in .png"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(run, words, message):

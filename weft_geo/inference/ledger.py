@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import InputError, InterruptedRunError, OutputExistsError, RunError, WeftGeoError
-from weft_geo.geo.access import is_there, why_closed
+from weft_geo.geo.access import is_folder, is_there, why_closed
 from weft_geo.geo.lock import clear_left
 from weft_geo.geo.stamps import stamp_of, state_of
 from weft_geo.geo.whole_files import place_of, written_whole
@@ -213,11 +213,14 @@ def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bo
     """Refuses before the model is loaded what could only fail.
 
     Raises:
+        InputError: A folder is where a file would be.
         OutputExistsError: An output is there that the ledger does not know, and that no such run has made.
     """
     for task in tasks:  # some are not run again, for all of their outputs are there
         clear_remains(journal_folder(task.outputs[0]))
         for path in task.outputs:
+            if is_folder(path):
+                raise InputError(f"{path} is a folder; give a file")
             clear_left(place_of(path))
     if not overwrite:
         known = book.outputs if book else set()
