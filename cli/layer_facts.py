@@ -11,6 +11,7 @@ from typing import Any
 
 from weft_geo.errors import VectorError
 from weft_geo.geo.access import what_hinders
+from weft_geo.geo.vector_file import PARQUET_SUFFIXES, require_plain_name
 
 ORDER = ("software", "model", "model_sha256", "scene", "time", "parameters")
 NOT_OURS = "nothing in or beside it says that weft-geo made it"
@@ -28,9 +29,11 @@ def describe_layer(path: str) -> dict[str, Any]:
     """
     from weft_geo.inference.provenance import read_provenance
 
-    if "://" not in path and not path.startswith("/vsi") and (hindrance := what_hinders(path)):
-        raise VectorError(f"{path} {hindrance}")
-    is_parquet = Path(path).suffix.lower() == ".parquet"
+    if "://" not in path and not path.startswith("/vsi"):
+        if hindrance := what_hinders(path):
+            raise VectorError(f"{path} {hindrance}")
+        require_plain_name(path)
+    is_parquet = Path(path).suffix.lower() in PARQUET_SUFFIXES
     facts, layer = _describe_parquet(path) if is_parquet else _describe_with_gdal(path)
     said = {key: _value(text) for key, text in read_provenance(Path(path)).items()}
     said = {key: said[key] for key in ORDER if key in said} | said

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from weft_geo.errors import VectorError
 from weft_geo.geo.access import what_hinders
+from weft_geo.geo.vector_file import PARQUET_SUFFIXES, read_vector_file, require_plain_name
 
 if TYPE_CHECKING:
     import geopandas
@@ -18,14 +19,15 @@ def read_layer(path: str) -> geopandas.GeoDataFrame:
     Raises:
         VectorError: The file is missing, is no vector file, or has several layers and none called `objects`.
     """
-    import geopandas
     import pyogrio
 
-    if "://" not in path and not path.startswith("/vsi") and (hindrance := what_hinders(path)):
-        raise VectorError(f"{path} {hindrance}")
+    if "://" not in path and not path.startswith("/vsi"):
+        if hindrance := what_hinders(path):
+            raise VectorError(f"{path} {hindrance}")
+        require_plain_name(path)
     try:
-        if Path(path).suffix.lower() == ".parquet":
-            return geopandas.read_parquet(path)
+        if Path(path).suffix.lower() in PARQUET_SUFFIXES:
+            return read_vector_file(path)
         layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
         if not layers:
             raise VectorError(f"{path} holds no layer with geometry")
@@ -33,6 +35,8 @@ def read_layer(path: str) -> geopandas.GeoDataFrame:
             raise VectorError(
                 f"{path} holds the layers {', '.join(layers)}; give a file with one, or one called objects"
             )
-        return geopandas.read_file(path, layer="objects" if "objects" in layers else layers[0], engine="pyogrio")
+        return read_vector_file(path, layer="objects" if "objects" in layers else layers[0])
+    except VectorError:
+        raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
         raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error

@@ -128,7 +128,7 @@ def test_layers_that_cannot_be_read(run, layers, tmp_path):
     assert "cannot be read" in run("evaluate", "--objects", "text.gpkg", "--truth", "true.gpkg", code=2).stderr
     first = geopandas.read_file("true.gpkg")
     first.to_file("true.gpkg", layer="second")
-    assert "the layers true, second" in run("evaluate", *layers, code=2).stderr
+    assert "weft-geo: true.gpkg holds the layers true, second" in run("evaluate", *layers, code=2).stderr
 
 
 def test_a_pipe_that_knows_not_every_letter_gets_the_rest(layers, tmp_path):

@@ -63,6 +63,21 @@ def test_a_layer_in_any_crs_on_any_grid(make_raster: MakeRaster, tmp_path: Path,
     np.testing.assert_array_equal(inside[clear], shapely.contains_xy(in_pixels, cols, rows)[clear])
 
 
+def test_a_layer_may_be_geoparquet(info: RasterInfo, tmp_path: Path) -> None:
+    """Predict writes them, and GDAL reads them only where it was built so."""
+    layer = geopandas.GeoDataFrame(geometry=[shapely.box(500_010, 4_999_980, 500_020, 4_999_990)], crs="EPSG:32633")
+    layer.to_parquet(tmp_path / "area.parquet")
+    assert read_aoi(tmp_path / "area.parquet", info).geometry.equals(shapely.box(20, 20, 40, 40))
+
+
+def test_a_name_that_pyogrio_would_take_for_another_is_refused(info: RasterInfo, tmp_path: Path) -> None:
+    layer = geopandas.GeoDataFrame(geometry=[shapely.box(500_010, 4_999_980, 500_020, 4_999_990)], crs="EPSG:32633")
+    layer.to_file(tmp_path / "area.gpkg")
+    (tmp_path / "area.gpkg").rename(tmp_path / "my!area.gpkg")
+    with pytest.raises(VectorError, match=r"my!area\.gpkg' would be taken for another file"):
+        read_aoi(tmp_path / "my!area.gpkg", info)
+
+
 def test_refuses_what_is_no_area(info: RasterInfo, tmp_path: Path) -> None:
     for aoi, says in [
         ("1,2,3,x", "minx,miny,maxx,maxy in the scene's CRS"),

@@ -20,8 +20,9 @@ import shapely
 from affine import Affine
 
 from tests.vector.masks import discs
-from weft_geo.errors import CrsError, InputError, OutputBusyError, OutputExistsError, RunError
+from weft_geo.errors import CrsError, InputError, OutputBusyError, OutputExistsError, RunError, VectorError
 from weft_geo.geo.lock import lock_outputs
+from weft_geo.geo.vector_file import read_vector_file
 from weft_geo.vector import ObjectStream, VectorOptions, export, layer_file, polygonize, vectorizer
 
 SUFFIXES = (".gpkg", ".fgb", ".parquet", ".geojson", ".shp")
@@ -440,6 +441,11 @@ def test_names_that_cannot_be_written(tmp_path):
     for name, told in wrong.items():
         with pytest.raises(InputError, match=told):
             ObjectStream(tmp_path / name, width=8, height=8, transform=TRANSFORM, crs=CRS)
+    (tmp_path / "!first").mkdir()
+    for name in ("!first/o.gpkg", "now!.fgb"):
+        with pytest.raises(InputError, match=rf"{name}' would be taken for another file, for it .* has a !"):
+            ObjectStream(tmp_path / name, width=8, height=8, transform=TRANSFORM, crs=CRS)
+    assert [path.name for path in tmp_path.rglob("*")] == ["!first"]
     (tmp_path / "folder.gpkg").mkdir()
     with pytest.raises(InputError, match="folder"):
         ObjectStream(tmp_path / "folder.gpkg", width=8, height=8, transform=TRANSFORM, crs=CRS, overwrite=True)
@@ -450,6 +456,11 @@ def test_names_that_cannot_be_written(tmp_path):
 def test_any_other_name_can(name, suffix, tmp_path):
     path = tmp_path / f"{name}{suffix}"
     count = write(path)
+    if ";" in name and suffix != ".parquet":
+        with pytest.raises(VectorError, match=r"would be taken for another file.* a ; or a line break; rename it"):
+            read_vector_file(path)
+    else:
+        assert len(read_vector_file(path)) == count
     for item in list(tmp_path.iterdir()):
         assert item.name.startswith(name)
         item.rename(tmp_path / item.name.replace(name, "plain"))  # readers have troubles of their own

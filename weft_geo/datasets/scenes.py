@@ -21,6 +21,7 @@ from weft_geo.geo.access import what_hinders
 from weft_geo.geo.contract import ModelContract, Scale
 from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import open_raster
+from weft_geo.geo.vector_file import read_vector_file
 
 BANDS = 3
 
@@ -94,10 +95,11 @@ def read_polygons(path: str | Path, crs: CRS) -> gpd.GeoDataFrame:
     """
     require_layer(path)
     try:
-        parquet = Path(path).suffix.lower() in (".parquet", ".geoparquet")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "More than one layer found")  # the first is meant
-            layer = gpd.read_parquet(path) if parquet else gpd.read_file(path)
+            layer = read_vector_file(path)
+    except VectorError:
+        raise
     except Exception as error:  # pyogrio raises many kinds for one reason: OGR cannot read the file
         reason = str(error).split(";")[0].rstrip(".")  # what follows is advice on GDAL's drivers
         raise VectorError(f"{path} cannot be read as a vector layer: {reason}") from error

@@ -23,6 +23,7 @@ from weft_geo.errors import CrsError, InputError, VectorError
 from weft_geo.geo.access import is_there
 from weft_geo.geo.ground import parse_crs
 from weft_geo.geo.raster_info import RasterInfo
+from weft_geo.geo.vector_file import read_vector_file
 
 Box = tuple[float, float, float, float]
 
@@ -131,12 +132,12 @@ def parse_box(aoi: str | Path | Box, of: str = "the scene") -> tuple[Box, CRS | 
 
 
 def _read_polygons(path: str, of: str) -> tuple[BaseGeometry, CRS]:
-    import geopandas  # half a second to import, and few runs have an area of interest
-
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "More than one layer found")  # the first is meant
-            layer = geopandas.read_file(path)
+            layer = read_vector_file(path)
+    except VectorError:
+        raise
     except Exception as error:  # pyogrio raises several unrelated types for one unreadable file
         raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error
     shapes = polygon_parts(shapely.make_valid(layer.geometry.dropna().to_numpy()))

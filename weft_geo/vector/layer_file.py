@@ -20,6 +20,7 @@ import pyproj
 from weft_geo.errors import InputError, RunError
 from weft_geo.geo.access import is_there
 from weft_geo.geo.lock import clear_left, lock_outputs
+from weft_geo.geo.vector_file import require_plain_name
 from weft_geo.geo.whole_files import NOT_ALLOWED, bring_to_disk, check_output, move_into_place, part_of, place_of
 from weft_geo.vector.export import DRIVERS, LAYER, SCHEMA, write_layer
 from weft_geo.vector.style import SCORE_STYLE, Style
@@ -50,7 +51,8 @@ class LayerFile:
         locked: whether the caller holds the output's lock; else `open` takes it.
 
     Raises:
-        InputError: the suffix is not known, or the output cannot be written there (see `check_output`).
+        InputError: the suffix is not known, the name means another file to pyogrio, or the output cannot be written
+            there (see `check_output`).
         OutputExistsError: the output is there and `overwrite` is False.
     """
 
@@ -65,6 +67,7 @@ class LayerFile:
         if is_there(self.path) and not overwrite:
             clear_left(self.path)  # by a run that was killed when it had put all in place
         self._check()
+        require_plain_name(self._made / f"{LAYER}{self.suffix}", self.path)
 
     def _check(self) -> None:
         check_output(self.path, overwrite=self._overwrite)

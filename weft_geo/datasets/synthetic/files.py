@@ -19,6 +19,7 @@ from weft_geo.datasets.synthetic.scene import SyntheticScene
 from weft_geo.errors import CrsError, OutputExistsError, RunError
 from weft_geo.geo.access import is_there, require_replaceable, require_writable
 from weft_geo.geo.lock import lock_outputs
+from weft_geo.geo.vector_file import require_plain_name
 from weft_geo.geo.whole_files import move_into_place
 
 # Where the scene's middle lies: longitude and latitude in degrees, in UTM zone 45 N.
@@ -90,7 +91,7 @@ def write_scene(
     Raises:
         CrsError: The CRS is unknown or cannot hold the scene.
         OutputExistsError: One of the files is there and `overwrite` is False.
-        InputError: The folder cannot be written to.
+        InputError: The folder cannot be written to, or is called what means another to pyogrio.
         OutputBusyError: Another run is writing them.
         RunError: The disk does not take them; what was there stays.
     """
@@ -102,6 +103,7 @@ def write_scene(
     files = SampleFiles(
         directory / "scene.tif", directory / "truth.gpkg", directory / "truth.geojson", len(scene.polygons)
     )
+    require_plain_name(files.truth)
     require_writable(directory)
     directory.mkdir(parents=True, exist_ok=True)
     # Of a fixed name, so that what a killed run leaves is taken over by the next one.
