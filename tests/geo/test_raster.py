@@ -12,6 +12,7 @@ import shapely
 from affine import Affine
 from rasterio.enums import ColorInterp
 from rasterio.env import hasenv
+from rasterio.rpc import RPC
 from rasterio.windows import Window
 
 from weft_geo.errors import CrsError, RasterError, RunError
@@ -225,6 +226,15 @@ def test_control_points_are_not_taken_for_pixels_as_units(make_raster: MakeRaste
     placed = f'{crs}<GCPList Projection="EPSG:32633">{points}</GCPList>'
     (tmp_path / "scene.vrt").write_text(text.replace("<VRTRasterBand", f"{placed}<VRTRasterBand", 1))
     with pytest.raises(RasterError, match="ground control points only"), open_raster(tmp_path / "scene.vrt"):
+        pass
+
+
+def test_rational_polynomials_are_not_taken_for_pixels_as_units(make_raster: MakeRaster) -> None:
+    path = make_raster(crs=None, transform=Affine.identity())
+    one, east, south = [1.0] + [0.0] * 19, [0.0, 1.0] + [0.0] * 18, [0.0, 0.0, -1.0] + [0.0] * 17
+    with rasterio.open(path, "r+") as dataset:
+        dataset.rpcs = RPC(0, 100, 45, 0.001, south, one, 32, 32, 15, 0.001, east, one, 48, 48)
+    with pytest.raises(RasterError, match=r"placed by RPCs only; warp it first \(gdalwarp -rpc"), open_raster(path):
         pass
 
 

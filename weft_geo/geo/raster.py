@@ -295,4 +295,6 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
             )
         if dataset.gcps[0] and dataset.transform == Affine.identity():
             raise RasterError(f"{path} is placed by ground control points only; warp it first (gdalwarp)")
+        if dataset.rpcs and dataset.transform == Affine.identity():
+            raise RasterError(f"{path} is placed by RPCs only; warp it first (gdalwarp -rpc, best with -to RPC_DEM=…)")
         yield Raster(reading, RasterInfo.of(dataset, str(path), override or dataset.crs))
