@@ -65,6 +65,10 @@ class UnknownNameError(InputError, LookupError):
 
     def __init__(self, kind: str, name: str, known: list[str]) -> None:
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
+        self._given = kind, name, known
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
+        return type(self), self._given  # the message is not what it is made from again in another process
 
 
 class OutputExistsError(InputError, FileExistsError):
@@ -87,6 +91,10 @@ class MissingExtraError(InputError, ImportError):
     def __init__(self, need: str, extra: str, instead: str | None = None) -> None:
         how = instead or f'pip install "weft-geo[{extra}]"'
         super().__init__(f'{need} needs the "{extra}" extra: {how}')
+        self._given = need, extra, instead
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str | None]]:
+        return type(self), self._given
 
 
 class RunError(WeftGeoError, RuntimeError):
