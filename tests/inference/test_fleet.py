@@ -46,6 +46,14 @@ def scenes_in(folder: Path, make_raster: MakeRaster, count: int) -> list[SceneTa
     return tasks
 
 
+def test_names_will_do_for_paths(make_raster: MakeRaster, tmp_path: Path) -> None:
+    (task,) = scenes_in(tmp_path, make_raster, 1)
+    named = SceneTask(Path(task.scene), str(task.objects), f"{tmp_path}/m.tif")  # type: ignore[arg-type]
+    assert named == SceneTask(task.scene, task.objects, tmp_path / "m.tif")
+    (entry,) = run_fleet([named], make_oracle, f"{tmp_path}/ledger.json", {"threshold": 0.5})
+    assert (entry["status"], entry["objects"]) == ("done", 1)
+
+
 def test_what_is_done_is_not_run_again(make_raster: MakeRaster, tmp_path: Path) -> None:
     tasks = scenes_in(tmp_path, make_raster, 3)
     ledger = tmp_path / "ledger.json"

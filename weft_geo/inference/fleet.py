@@ -23,7 +23,7 @@ ENGINES = ("local", "ray")
 def run_fleet(
     tasks: Sequence[SceneTask],
     make_predictor: Callable[[], Predictor],
-    ledger: Path,
+    ledger: str | Path,
     options: dict[str, Any] | None = None,
     *,
     engine: str = "local",
@@ -59,6 +59,7 @@ def run_fleet(
     if engine not in ENGINES:
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     options = dict(options or {}) | {"overwrite": overwrite}
+    ledger = Path(ledger)
     with lock_outputs([ledger]):
         book = Ledger(ledger)
         if engine == "ray":

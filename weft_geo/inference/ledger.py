@@ -41,12 +41,18 @@ SAVING_SHARE = 0.02
 
 @dataclass(frozen=True)
 class SceneTask:
-    """One scene and its outputs."""
+    """One scene and its outputs; names in place of paths will do, and a path in place of the scene's name."""
 
     scene: str
     objects: Path | None = None
     mask: Path | None = None
     probability: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scene", str(self.scene))
+        for name in ("objects", "mask", "probability"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(path))
 
     @property
     def outputs(self) -> list[Path]:
