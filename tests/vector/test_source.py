@@ -258,6 +258,22 @@ def test_bands_of_bool_and_masked_arrays_are_refused():
         polygonize(np.ma.MaskedArray(np.ones((3, 3), np.uint8), np.eye(3, dtype=bool)))
 
 
+def test_classes_are_no_single_string():
+    with pytest.raises(InputError, match="a list of names, not the single string 'water'"):
+        polygonize(BLOCK, classes="water")
+
+
+def test_what_lies_at_no_place_has_no_areas(make_raster):
+    """They would be 0, and every object smaller than `min_area_m2`."""
+    nowhere = Affine(1, 0, 1000, 0, -1, 500)
+    with pytest.raises(CrsError, match=r"not a place in EPSG:4326"):
+        polygonize(BLOCK, nowhere, "EPSG:4326")
+    with pytest.raises(CrsError, match=r"not a place in EPSG:4326"):
+        polygonize(make_raster(BLOCK, transform=nowhere, crs="EPSG:4326"))
+    with pytest.raises(CrsError, match=r"not a place in EPSG:32633"):
+        polygonize(BLOCK, Affine(0, 0, 500_000, 0, 0, 0), "EPSG:32633")
+
+
 def test_what_is_neither_a_path_nor_an_array_is_named(make_raster, tmp_path):
     with rasterio.open(make_raster(BLOCK)) as dataset:
         with pytest.raises(InputError, match=r"a path or a NumPy array, not an object of type DatasetReader; give"):

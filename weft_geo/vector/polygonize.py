@@ -19,6 +19,7 @@ import pyarrow as pa
 import rasterio
 import shapely
 from affine import Affine
+from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import InputError
@@ -81,6 +82,7 @@ def polygonize(
         `area_m2`, `perimeter_m` (of the shells), `touches_edge`, `touches_nodata` and `geometry`.
 
     Raises:
+        CrsError: the CRS is not understood, or the raster lies at no place in it.
         InputError: an option or the raster is unusable.
     """
     options = VectorOptions(threshold, outline, min_area_m2, min_hole_m2, simplify_m, regularize, connectivity)
@@ -213,6 +215,8 @@ def _collect(source: Source, ground: Ground, options: VectorOptions) -> geopanda
             table = pa.Table.from_batches(vectorizer.ordered(), SCHEMA)
         finally:
             vectorizer.close()
+    if ground.crs is not None and ground.is_geodesic:
+        measure_pixel(ground.transform, CRS.from_wkt(ground.crs.to_wkt()), height, width)  # refuses what is no place
     import geopandas  # half a second and 50 MB that a run from file to file does without
 
     geometry = shapely.from_wkb(np.asarray(table.column("geometry")))

@@ -217,6 +217,8 @@ def find_meaning(
     Raises:
         InputError: the values cannot be classes nor probabilities, or the names do not fit the bands.
     """
+    if isinstance(classes, str):
+        raise InputError(f"classes must be a list of names, not the single string {classes!r}")
     if dtype == np.bool_ and bands == 1:
         return Meaning("classes", _names(name, classes, 1))
     tagged = _tagged_classes(tags.get("CLASSES", ""))
