@@ -1,4 +1,1 @@
-"""Scenes and their truth: procedural ones without torch, and the training sets (train extra).
-
-Names load when first used.
-"""
+"""Scenes and their truth: procedural ones without torch, and the training sets (train extra)."""
