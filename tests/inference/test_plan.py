@@ -38,6 +38,13 @@ def test_the_models_overlap_keeps_its_share_of_another_window(make_raster: MakeR
     assert plan_scene(scene, oracle(window=64, overlap=16), window=32, overlap=0).overlap == 0
 
 
+def test_a_batch_holds_no_more_windows_than_there_are(make_raster: MakeRaster, oracle: Oracle) -> None:
+    scene = make_raster(height=60, width=100)
+    few = plan_scene(scene, oracle(window=64, overlap=0), batch_size=1_000_000)
+    assert (few.windows, few.batch_size) == (2, 2)
+    assert few.memory_bytes == plan_scene(scene, oracle(window=64, overlap=0), batch_size=2).memory_bytes
+
+
 @pytest.mark.parametrize(("window", "batch_size"), [(512, 1), (256, 4), (128, 4)])
 def test_a_cpu_gets_small_batches(make_raster: MakeRaster, oracle: Oracle, window: int, batch_size: int) -> None:
     scene = make_raster(bands=1, height=600, width=1600)

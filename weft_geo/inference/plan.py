@@ -222,7 +222,7 @@ def _choose_batch(batch_size: int | None, grid: WindowGrid, device: str) -> int:
     if batch_size is not None:
         if batch_size < 1:
             raise InputError(f"batch size must be at least 1, got {batch_size}")
-        return batch_size
+        return min(index(batch_size), len(grid))
     pixels = grid.shape[0] * grid.shape[1]
     most, full = (4, 512 * 512) if device.startswith("cpu") else (32, 16 * 512 * 512)
     return max(1, min(most, full // pixels, len(grid)))
