@@ -55,6 +55,7 @@ def test_help_is_quick_and_imports_no_rasters():
         (["predict", "a.tif", "-o", "b.gpkg", "--no-such-option"], "No such option"),
         (["no-such-command"], "No such command 'no-such-command'"),
         (["sample", "-o", "here", "--size", "axb"], "768x1024"),
+        (["sample", "-o", "here", "--gsd", "nan"], "a ground sampling distance of nan m was asked for"),
         (["predict", "missing.tif", "-o", "b.gpkg", "--model", "missing.onnx"], "missing.onnx does not exist"),
         (["predict", "a.tif", "-o", "b.gpkg", "--model", "no-such-model"], "known: "),
         (["predict", "", "-o", "found"], "a word is empty; is a variable not set? See weft-geo --help"),

@@ -20,6 +20,7 @@ from weft_geo.datasets.synthetic.noise import NoiseBank
 from weft_geo.datasets.synthetic.palette import COUNTRIES
 from weft_geo.datasets.synthetic.plants import plant
 from weft_geo.datasets.synthetic.ships import float_ships
+from weft_geo.errors import InputError
 
 CLASSES = ("building", "ship")
 
@@ -82,13 +83,13 @@ def draw_scene(
         The image and its exact truth polygons.
 
     Raises:
-        ValueError: The size or the ground sampling distance is out of range.
+        InputError: The size or the ground sampling distance is out of range.
         KeyError: An unknown settlement or country.
     """
     if height < 16 or width < 16:
-        raise ValueError(f"a scene of {height} x {width} pixels was asked for; it must be at least 16 x 16")
+        raise InputError(f"a scene of {height} x {width} pixels was asked for; it must be at least 16 x 16")
     if not 0.05 <= gsd_m <= 2:
-        raise ValueError(f"a ground sampling distance of {gsd_m} m was asked for; it must lie in 0.05 … 2")
+        raise InputError(f"a ground sampling distance of {gsd_m} m was asked for; it must lie in 0.05 … 2")
     rng = np.random.default_rng(seed)
     settlement = settlement or str(rng.choice(list(SETTLEMENTS), p=[0.22, 0.24, 0.14, 0.18, 0.1, 0.12]))
     land_of = COUNTRIES[country or str(rng.choice(list(COUNTRIES)))]
