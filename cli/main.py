@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 import logging
 import os
 import re
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from typing import Any, NoReturn
 import click
 
 from weft_geo.errors import InputError, InterruptedRunError, PartialRunError, WeftGeoError
+from weft_geo.stdin import take_stdin
 from weft_geo.version import __version__
 
 from .datasets import datasets
@@ -38,6 +41,17 @@ from .train import train
 from .vectorize import vectorize
 
 DONE, FAILED, WRONG_INPUT, PARTLY_DONE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+STOP_WITH_STDIN = "WEFT_GEO_STOP_WITH_STDIN"
+"""An environment variable, set by a program that keeps hold of our stdin and closes it to end us. On Windows no signal
+reaches a process without a console, and everywhere we end with who started us, however that ended."""
+
+
+def _stop_with(pipe: int) -> None:
+    while os.read(pipe, 4096):
+        pass
+    _thread.interrupt_main(signal.SIGTERM)
 
 
 def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
@@ -128,7 +142,12 @@ class Application(click.Group):
             sys.stdout.reconfigure(errors="backslashreplace")
         logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
         extra["standalone_mode"] = False
-        before = signal.signal(signal.SIGTERM, _terminate)
+        asked = [signal.SIGTERM]
+        if sys.platform == "win32":
+            asked.append(signal.SIGBREAK)  # Ctrl-Break, and a console that is closed
+        before = {number: signal.signal(number, _terminate) for number in asked}
+        if os.environ.pop(STOP_WITH_STDIN, ""):  # what we start has a stdin of its own
+            threading.Thread(target=_stop_with, args=(take_stdin(),), daemon=True).start()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -137,7 +156,8 @@ class Application(click.Group):
         except (Exception, KeyboardInterrupt) as error:
             code = exit_code(error, console)
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         sys.exit(code if isinstance(code, int) else DONE)
 
     def resolve_command(

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -63,7 +64,7 @@ def run_child(
     group = {"creationflags": 0x00000200 | 0x08000000} if _WINDOWS else {"start_new_session": True}
     process = subprocess.Popen(  # nosec B603: see the import
         list(command),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # where it closes, weft-geo ends; it does when this process is gone
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=clean_environment(),
@@ -80,8 +81,9 @@ def run_child(
         code = process.wait()
         return Outcome(code, stdout.decode("utf-8", "replace"), asked_to_end and code != 0)
     finally:
-        _end_group(process, by_force=True)  # whatever it started and left behind
+        _end(process)  # and whatever it started and left behind
         process.wait()
+        _close_stdin(process)
 
 
 def _ignore(text: str) -> None:
@@ -103,19 +105,22 @@ def _follow(
     on_output: Callable[[str], None],
     grace_s: float,
 ) -> tuple[bytes, bool]:
-    lines, stdout, still_open, kill_at = JsonLines(), b"", {"stdout", "stderr"}, None
+    lines, stdout, still_open, kill_at, has_ended = JsonLines(), b"", {"stdout", "stderr"}, None, False
     while still_open:
         if kill_at is None and is_cancelled():
             kill_at = time.monotonic() + grace_s
-            _end_group(process, by_force=False)
+            _ask_to_end(process)
         elif kill_at is not None and time.monotonic() > kill_at:
             kill_at = float("inf")
-            _end_group(process, by_force=True)
+            _end(process)
         try:
             name, piece = pieces.get(timeout=_POLL_S)
         except queue.Empty:
-            if process.poll() is not None:
-                _end_group(process, by_force=True)  # a grandchild holds the streams open
+            if has_ended and _WINDOWS:  # what the child started there outlives it, and holds the streams open
+                break
+            has_ended = process.poll() is not None
+            if has_ended:
+                _end(process)
             continue
         if not piece:
             still_open.discard(name)
@@ -130,16 +135,29 @@ def _follow(
     return stdout, kill_at is not None
 
 
-def _end_group(process: subprocess.Popen[bytes], by_force: bool) -> None:
-    """Ask a process and all that it started to end, or end them."""
-    try:
-        if not _WINDOWS:
-            os.killpg(process.pid, signal.SIGKILL if by_force else signal.SIGTERM)
-        elif process.poll() is None:
-            if by_force:
-                tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
-                subprocess.run(tree, capture_output=True, check=False)  # nosec B603 B607: a part of Windows
-            else:
-                process.send_signal(signal.CTRL_BREAK_EVENT)
-    except (ProcessLookupError, PermissionError):  # it is gone already; macOS says so by the second
-        pass
+def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and all that it started: by one way alone, for who is asked twice may not save its work."""
+    if _WINDOWS:  # no signal reaches a process that does not share a console with this one
+        _close_stdin(process)
+    else:
+        _send(process, signal.SIGTERM)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    if not _WINDOWS:
+        _send(process, signal.SIGKILL)
+    elif process.poll() is None:
+        tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+        subprocess.run(tree, capture_output=True, check=False)  # nosec B603 B607: a part of Windows
+        process.kill()
+
+
+def _send(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # it is gone already; macOS says so by the second
+        os.killpg(process.pid, number)
+
+
+def _close_stdin(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()

@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
-# What each room may import, itself aside. Everything may import errors, progress and version.
+FOR_ALL = ("errors", "progress", "stdin", "version")
+# What each room may import, itself and those aside.
 MAY_IMPORT: dict[str, set[str]] = {
     "weft_geo": set(),
     "errors": set(),
     "progress": set(),
+    "stdin": set(),
     "version": set(),
     "weights": set(),
     "geo": set(),
@@ -50,7 +52,7 @@ DOORS = {
     "weft_geo/weights/train_default.py": {"geo", "datasets", "samplers", "models", "trainers"},
 }
 
-TORCH_FREE = ("errors", "progress", "version", "weft_geo", "weights", "geo", "vector", "inference", "cli")
+TORCH_FREE = ("errors", "progress", "stdin", "version", "weft_geo", "weights", "geo", "vector", "inference", "cli")
 TORCH_FREE_FOLDERS = ("weft_geo/datasets/synthetic/",)
 LEARNING = {"torch", "torchvision", "torchgeo", "lightning", "timm", "safetensors", "transformers", "scipy"}
 # Imports of optional packages that are made where they are used, and survived where they are missing.
@@ -90,7 +92,7 @@ def imports(path: Path, module: str, known: set[str]) -> Iterator[str]:
 
     `from package import name` is the module `package.name` where there is one, else `package`.
     """
-    pending: list[ast.AST] = [ast.parse(path.read_text())]
+    pending: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
     while pending:
         node = pending.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -121,7 +123,7 @@ def is_torch_free(path: Path) -> bool:
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_one_way(module):
     room = room_of(module)
-    allowed = MAY_IMPORT[room] | {room, "errors", "progress", "version"} | DOORS.get(shown(MODULES[module]), set())
+    allowed = MAY_IMPORT[room] | {room, *FOR_ALL} | DOORS.get(shown(MODULES[module]), set())
     ours = {name for name in GRAPH[module] if name.split(".")[0] in ("weft_geo", "weft_geo_cli", "cli")}
     wrong = sorted(name for name in ours if room_of(name) not in allowed)
     assert not wrong, f"{module} must not know {wrong}"

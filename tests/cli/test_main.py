@@ -158,6 +158,24 @@ def test_a_signal_ends_a_run_with_130_and_nothing_half_written(tmp_path, scene, 
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
 
 
+def test_who_starts_it_may_end_it_by_its_stdin(tmp_path, scene, model):
+    """As QGIS does on Windows, where a process without a console hears no signal; Ctrl-C does no more."""
+    source = scene(squares=60)
+    words = ["predict", source, "-o", tmp_path / "o.gpkg", "--model", model, "--progress", "json"]
+    command = [*WEFT_GEO, *map(str, words), "--window", "16", "--overlap", "14", "--batch-size", "1"]
+    held = os.environ | {"WEFT_GEO_STOP_WITH_STDIN": "1"}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=held
+    ) as process:
+        next(line for line in process.stderr if '"progress"' in line)
+        process.stdin.close()
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "nothing half-written" in rest
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+    assert subprocess.run([*WEFT_GEO, "models"], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
 def test_a_closed_pipe_is_no_traceback():
     shell = f"{' '.join(WEFT_GEO)} --help | head -c 1"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -75,6 +76,24 @@ def test_cancel_asks_and_the_child_may_end_in_peace():
     assert outcome.code == 1
     assert lines == ["ready", "in peace"]
     assert time.monotonic() - began < child.GRACE_S
+
+
+def test_the_child_hears_when_this_process_is_gone():
+    code = (
+        "import subprocess, sys\n"
+        "from weft_geo_qgis.child import run_child\n"
+        "child = 'import os, sys; print(os.getpid(), file=sys.stderr, flush=True); sys.exit(len(os.read(0, 1)))'\n"
+        "run_child([sys.executable, '-c', child], lambda line: print(line, flush=True), lambda: False)"
+    )
+    search = os.pathsep.join(sys.path)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={"PYTHONPATH": search}) as parent:
+        pid = int(parent.stdout.readline())
+        assert is_alive(pid)
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(pid)
 
 
 def test_who_does_not_listen_is_killed_with_all_that_it_started(monkeypatch):

@@ -11,7 +11,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -233,13 +235,19 @@ def _copy_apart(source: Path, target: Path, options: dict[str, Any], cache_bytes
     """The same in a process of its own, which ends when this wait is ended, by a signal above all."""
     environment = os.environ | {"GDAL_CACHEMAX": str(cache_bytes)}
     command = [sys.executable, "-P", copy_as_cog.__file__, str(source), str(target), json.dumps(options)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stderr is not None
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as said,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, env=environment
+        ) as process,
+    ):
         try:
-            said, code = process.stderr.read(), process.wait()
+            while process.poll() is None:
+                with suppress(subprocess.TimeoutExpired):  # on Windows a wait hears no signal until it ends
+                    process.wait(timeout=0.5)
         except BaseException:
             process.kill()
             raise
-    return "" if code == 0 else " ".join(said.split()) or f"GDAL ended with code {code}"
+        said.seek(0)
+        words = " ".join(said.read().split())
+    return "" if process.returncode == 0 else words or f"GDAL ended with code {process.returncode}"

@@ -13,6 +13,9 @@ from types import FrameType
 
 from weft_geo.errors import InterruptedRunError
 
+WAKE_S = 0.5
+"""How often a wait of minutes looks up."""
+
 
 @contextmanager
 def terminate_as_error() -> Iterator[None]:
@@ -59,6 +62,8 @@ def stoppably(work: Callable[[], None], files: Callable[[], Iterable[Path]]) -> 
 
     try:
         threading.Thread(target=run, name="weft-write").start()
+        while not wait([done], timeout=WAKE_S).done:  # on Windows a wait hears nothing until it ends
+            pass
         done.result()
     except BaseException:
         done.cancel()  # if it has not begun; a signal may come while the thread is being started

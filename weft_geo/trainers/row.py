@@ -25,6 +25,7 @@ import yaml
 from weft_geo.datasets.datamodules import is_first_process
 from weft_geo.errors import InputError, InterruptedRunError, RunError, WeftGeoError
 from weft_geo.progress import Progress
+from weft_geo.stdin import take_stdin
 from weft_geo.trainers.callbacks import Interruption
 from weft_geo.trainers.config import TrainConfig, build_config
 from weft_geo.trainers.run_folder import REPORT
@@ -97,7 +98,7 @@ def main() -> None:
     line = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     interruption = Interruption()
-    threading.Thread(target=_obey, args=(interruption,), daemon=True).start()
+    threading.Thread(target=_obey, args=(take_stdin(), interruption), daemon=True).start()
 
     def tell(*event: Any) -> None:
         line.write(json.dumps(event) + "\n")
@@ -110,9 +111,9 @@ def main() -> None:
         line.write(json.dumps({"kind": kind.__name__, "message": str(error)}) + "\n")
 
 
-def _obey(interruption: Interruption) -> None:
+def _obey(table: int, interruption: Interruption) -> None:
     """Stop when the table's process says so, and end with it."""
-    while os.read(0, len(_STOP)) == _STOP and interruption.is_listening:
+    while os.read(table, len(_STOP)) == _STOP and interruption.is_listening:
         interruption.ask()
     # There is no step to save, or nobody to save it for; what is written is written whole.
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
