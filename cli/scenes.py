@@ -27,7 +27,10 @@ def find_scenes(words: Sequence[str], listed: str | None) -> tuple[str, ...]:
         InputError: A word or the list stands for none.
     """
     words = [*words, *(_read_list(listed) if listed is not None else ())]
-    return tuple(dict.fromkeys(scene for word in words for scene in _expand(word)))
+    scenes: dict[Path, str] = {}
+    for scene in (scene for word in words for scene in _expand(word)):
+        scenes.setdefault(Path(scene), scene)  # a.tif and ./a.tif are one
+    return tuple(scenes.values())
 
 
 def name_outputs(scenes: Sequence[str]) -> list[str]:

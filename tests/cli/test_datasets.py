@@ -45,7 +45,7 @@ def test_verify(run, tmp_path: Path) -> None:
     (tmp_path / "masks/1.png").unlink()
     done = run("datasets", "verify", "ecssd", "--data-root", tmp_path, "--workers", 1, code=2)
     assert "problem: " in done.stdout
-    assert "images/1.png has no mask of the same name" in done.stdout
+    assert f"{Path('images/1.png')} has no mask of the same name" in done.stdout
     run("datasets", "verify", "ecs", "--data-root", tmp_path, code=2)
 
 

@@ -2,6 +2,7 @@ import errno
 import hashlib
 import json
 import os
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def test_several_scenes_go_to_a_folder_with_a_ledger(run, scene, model, tmp_path
     again = predict(run, *scenes, "-o", "out", "--mask", "masks", model=model).stderr
     assert "2 of 2 scenes were done already" in again
     other = predict(run, *scenes, "-o", "out", "--min-area-m2", "1", model=model, code=2).stderr
-    assert "out/a.gpkg and 1 more are already there" in other
+    assert f"{Path('out/a.gpkg')} and 1 more are already there" in other
     (tmp_path / "out" / "b.gpkg").unlink()
     again = predict(run, *scenes, "-o", "out", model=model).stderr
     assert "1 of 2 scenes were done already" in again
@@ -162,7 +163,7 @@ def test_a_scene_that_fails_does_not_stop_the_others(run, scene, model, tmp_path
     ledger = json.loads((tmp_path / "out" / "ledger.json").read_text())
     assert [entry["status"] for entry in ledger] == ["failed", "done", "failed"]
     assert "missing.tif does not exist" in ledger[2]["error"]
-    assert result.stderr.splitlines()[-1] == "weft-geo: 2 of 3 scenes failed; out/ledger.json says why"
+    assert result.stderr.splitlines()[-1] == f"weft-geo: 2 of 3 scenes failed; {Path('out/ledger.json')} says why"
     assert (tmp_path / "out" / "good.gpkg").exists()
 
 
@@ -286,6 +287,7 @@ def test_a_scene_that_may_not_be_read_does_not_stop_the_others(run, scene, model
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"b.gpkg", "ledger.json"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
 @pytest.mark.parametrize(("output", "said"), [("file/new", "file is no folder"), ("link", "link is a link to gone")])
 def test_a_folder_that_cannot_be_made_is_refused_before_the_model_is_loaded(run, scene, tmp_path, output, said):
     (tmp_path / "file").touch()
@@ -296,6 +298,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_model_is_loaded(run,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="its folders have other rights")
 def test_another_users_ledger_is_refused_before_any_work(run, scene, tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "ledger.json").write_text("[]")

@@ -1,8 +1,10 @@
 import json
 import os
+import sys
 
 import geopandas
 import numpy as np
+import pytest
 import rasterio
 from rasterio.features import rasterize
 
@@ -41,6 +43,7 @@ def test_refusals(run):
     assert "EPSG:32645" in run("sample", "-o", "t", "--size", "32", "--crs", "EPSG:1", code=2).stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="its folders have other rights")
 def test_files_that_another_user_alone_may_replace_are_all_left_alone(run, tmp_path, monkeypatch):
     shared = tmp_path / "shared"
     shared.mkdir()

@@ -9,14 +9,14 @@ import pytest
 from weft_geo.errors import OutputBusyError, RunError
 from weft_geo.geo.lock import FolderLock, lock_outputs
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks on folders")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows locks otherwise")
 
 
 def test_a_folder_has_one_lock(tmp_path: Path) -> None:
     with FolderLock(tmp_path) as one, FolderLock(tmp_path) as other:
         one.take()
         one.take()
-        with pytest.raises(OutputBusyError, match="another run is at work in"):
+        with pytest.raises(OutputBusyError, match="another run is"):
             other.take()
     with FolderLock(tmp_path) as third:
         third.take()
@@ -36,6 +36,7 @@ def test_it_goes_over_to_a_new_folder_of_that_name(tmp_path: Path) -> None:
             other.take()
 
 
+@posix
 def test_a_process_that_is_forked_does_not_keep_it(tmp_path: Path) -> None:
     """As readers do that outlive a killed training for some seconds."""
     hear, tell = os.pipe()
@@ -56,6 +57,7 @@ def test_a_process_that_is_forked_does_not_keep_it(tmp_path: Path) -> None:
         os.close(tell)
 
 
+@posix
 def test_a_lock_removed_between_two_looks_at_it_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its last holder may remove it whenever another run looks."""
     beside, exists = tmp_path / ".out.gpkg.lock", Path.exists
@@ -73,6 +75,7 @@ def test_a_lock_removed_between_two_looks_at_it_is_made_anew(tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+@posix
 def test_a_disk_without_locks_is_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def flock(*_: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

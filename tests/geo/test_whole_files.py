@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,7 @@ def test_a_disk_that_is_full_is_told_and_a_file_system_without_sync_is_not(
     assert place.read_text() == "whole"
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to tell which file a descriptor is of")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to tell which file a descriptor is of")
 def test_the_contents_reach_the_disk_before_the_name_and_the_name_before_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +74,7 @@ def test_the_contents_reach_the_disk_before_the_name_and_the_name_before_the_end
     assert synced == [(made, False), (tmp_path, True)]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
 def test_a_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     link, real = tmp_path / "link.json", tmp_path / "far" / "real.json"
@@ -87,3 +90,23 @@ def test_an_error_of_an_open_file_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "full.json"
     with pytest.raises(OSError, match=r"No space left on device: '.*full\.json'"), written_whole(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a file that is open can be replaced")
+def test_a_file_that_another_program_has_open_is_refused_before_any_work(tmp_path: Path) -> None:
+    path = tmp_path / "objects.gpkg"
+    path.write_text("old")
+    with path.open(), pytest.raises(InputError, match="another program, QGIS perhaps, has it open; close it there"):
+        check_output(path, overwrite=True)
+    check_output(path, overwrite=True)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a file that is open can be replaced")
+def test_a_file_that_is_open_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    made, place = tmp_path / "made", tmp_path / "place"
+    made.write_text("new")
+    place.write_text("old")
+    held = place.open()
+    threading.Timer(0.5, held.close).start()
+    move_into_place(made, place)
+    assert place.read_text() == "new"

@@ -196,7 +196,7 @@ def test_a_request_to_stop_while_the_cluster_is_joined_is_an_interruption() -> N
     def join() -> None:
         with _signals_kept():
             signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as ray.init does
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             time.sleep(1)
 
     before = signal.getsignal(signal.SIGTERM)

@@ -441,22 +441,28 @@ def test_names_that_cannot_be_written(tmp_path):
     for name, told in wrong.items():
         with pytest.raises(InputError, match=told):
             ObjectStream(tmp_path / name, width=8, height=8, transform=TRANSFORM, crs=CRS)
-    (tmp_path / "!first").mkdir()
-    for name in ("!first/o.gpkg", "now!.fgb"):
-        with pytest.raises(InputError, match=rf"{name}' would be taken for another file, for it .* has a !"):
-            ObjectStream(tmp_path / name, width=8, height=8, transform=TRANSFORM, crs=CRS)
-    assert [path.name for path in tmp_path.rglob("*")] == ["!first"]
     (tmp_path / "folder.gpkg").mkdir()
     with pytest.raises(InputError, match="folder"):
         ObjectStream(tmp_path / "folder.gpkg", width=8, height=8, transform=TRANSFORM, crs=CRS, overwrite=True)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pyogrio takes names that begin with a drive as they are")
+def test_names_that_would_be_taken_for_others(tmp_path):
+    (tmp_path / "!first").mkdir()
+    for name in ("!first/o.gpkg", "now!.fgb"):
+        with pytest.raises(InputError, match=rf"{name}' would be taken for another file, for it .* has a !"):
+            ObjectStream(tmp_path / name, width=8, height=8, transform=TRANSFORM, crs=CRS)
+    assert [path.name for path in tmp_path.rglob("*")] == ["!first"]
+
+
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".GPKG", ".SHP"])
 @pytest.mark.parametrize("name", ["semi;colon", "a.b", "brack[1]", "q?u#o%20te'", "objects", "日本 été"])
 def test_any_other_name_can(name, suffix, tmp_path):
+    if sys.platform == "win32":
+        name = name.replace("?", "")
     path = tmp_path / f"{name}{suffix}"
     count = write(path)
-    if ";" in name and suffix != ".parquet":
+    if ";" in name and suffix != ".parquet" and sys.platform != "win32":
         with pytest.raises(VectorError, match=r"would be taken for another file.* a ; or a line break; rename it"):
             read_vector_file(path)
     else:
@@ -467,6 +473,7 @@ def test_any_other_name_can(name, suffix, tmp_path):
     assert len(read(tmp_path / f"plain{suffix}")) == count
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_where_the_output_is_a_link_the_file_it_leads_to_is_written(suffix, tmp_path):
     link, real = tmp_path / f"link{suffix}", tmp_path / "far" / f"real{suffix}"

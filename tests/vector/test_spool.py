@@ -35,7 +35,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_behind(tmp_path: Path, monke
             objects.push(probability)
 
     with pytest.raises(
-        RunError, match=r"objects could not be kept in /dev: No space left on device; is the disk full\?"
+        RunError, match=r"objects could not be kept in .dev: No space left on device; is the disk full\?"
     ):
         write()
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG, S_ISVTX
 
@@ -103,9 +104,16 @@ def require_replaceable(path: Path) -> None:
     """Makes sure that a file which is there may be replaced: in a folder such as /tmp only its owner may.
 
     Raises:
-        InputError: This user may not.
+        InputError: This user may not, or (on Windows) another program has the file open.
     """
-    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+    if sys.platform == "win32":
+        try:
+            os.rename(path, path)  # noqa: PTH104
+        except PermissionError as error:
+            said = "another program, QGIS perhaps, has it open; close it there, or give another name"
+            raise InputError(f"{path} cannot be replaced: {said}") from error
+        return
+    if os.geteuid() == 0:
         return
     folder = path.parent.stat()
     if folder.st_mode & S_ISVTX and os.geteuid() not in (path.lstat().st_uid, folder.st_uid):

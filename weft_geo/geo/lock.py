@@ -40,7 +40,8 @@ def lock_outputs(paths: Sequence[Path]) -> Iterator[None]:
 class FolderLock:
     """A lock on a folder, which leaves no file in it. Take it inside a ``with`` block, which lets go of it.
 
-    Windows has none, nor have some network folders; there nobody is kept out.
+    Windows has none, so there a file beside the folder is locked. Some network folders have none either, and where no
+    file can be made nobody is kept out.
 
     Args:
         folder: The folder; it need not be there yet.
@@ -49,6 +50,7 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file: int | None = None
+        self._beside = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +69,16 @@ class FolderLock:
         """
         if reason := why_closed(self.folder):
             raise InputError(f"the folder {self.folder} cannot be looked into: {reason}; choose another one")
-        if sys.platform == "win32" or not is_folder(self.folder):
+        if not is_folder(self.folder):
+            return
+        if sys.platform == "win32":
+            self._release()
+            try:
+                self._beside.enter_context(_lock(self.folder))
+            except OutputBusyError:
+                raise
+            except (InputError, RunError):
+                pass
             return
         if self._file is not None and os.path.samestat(os.fstat(self._file), self.folder.stat()):
             return
@@ -86,6 +97,7 @@ class FolderLock:
             _inherited.add(file)
 
     def _release(self) -> None:
+        self._beside.close()
         if self._file is not None:
             _inherited.discard(self._file)
             os.close(self._file)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,10 @@ from weft_geo.geo.access import is_folder, is_link, is_there, require_replaceabl
 
 UNKNOWN_REQUEST = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """What file systems say that cannot be asked to write a file through, some network folders among them."""
+
+WINDOWS_TRIES = 50
+"""How often, ten times a second, a file is put in place on Windows: nobody can replace one that a program has open, and
+scanners and indexers open many for a moment."""
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 """What they say where nobody, or not this user, may write."""
@@ -95,13 +101,22 @@ def move_into_place(made: Path, place: Path) -> None:
         OSError: The disk did not take it.
     """
     bring_to_disk(made)
-    made.replace(place)
+    _rename(made, place)
     with suppress(OSError):  # a folder that cannot be opened, as on Windows, or not be synced: the file itself is whole
         folder = os.open(place.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _rename(made: Path, place: Path) -> None:
+    for _ in range(WINDOWS_TRIES - 1 if sys.platform == "win32" else 0):
+        with suppress(PermissionError):
+            made.replace(place)
+            return
+        time.sleep(0.1)
+    made.replace(place)
 
 
 def bring_to_disk(made: Path) -> None:

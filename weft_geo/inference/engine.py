@@ -173,8 +173,8 @@ def predict_scene(
             wanted=(objects is not None, mask is not None, probability is not None),
         ) as job,
     ):
-        outputs.check(scene, overwrite, run)  # again: a run that has ended since may have made them
         outputs.refuse_to_replace([*job.files, *([str(aoi)] if isinstance(aoi, (str, Path)) else [])])
+        outputs.check(scene, overwrite, run)  # again: a run that has ended since may have made them
         before = stamps_of(job.files)
         journal = Journal(outputs.paths[0], _identity(str(scene), predictor, job), resume)
         total = job.windows
