@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def plan_installation(
     if python is None:
         raise InterpreterError(
             tr(
-                "No Python of at least 3.11 that can make environments was found on PATH: install one (python.org, or "
+                "No Python of at least 3.11 that can make environments was found: install one (python.org, or "
                 "your system's packages, on Debian and Ubuntu python3-venv) or uv, and press Install again."
             )
         )
@@ -70,13 +71,22 @@ def make_environment(
         InterpreterError: It could not be made; the sentence holds the installer's own reason.
         RunCancelled: The user stopped it.
     """
-    uv = shutil.which("uv")
+    uv = shutil.which("uv", path=os.pathsep.join(search_folders()))
     commands = plan_installation(folder, package, with_training, uv, None if uv else find_python())
     before, whole = folder.with_name(f"{folder.name}.before"), False
     shutil.rmtree(before, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        folder.rename(before)
+    try:
+        if folder.exists():
+            folder.rename(before)
+    except OSError as error:  # Windows does not move what is in use
+        raise InterpreterError(
+            tr(
+                "{folder} cannot be replaced ({reason}): let the runs end that use it, and press Install again.",
+                folder=folder,
+                reason=error.strerror,
+            )
+        ) from error
     try:
         for command in commands:
             _run(command, on_text, is_cancelled)
@@ -89,12 +99,25 @@ def make_environment(
         shutil.rmtree(before, ignore_errors=True)
 
 
+def search_folders() -> list[str]:
+    """Where programs are: on PATH, and where installers put them, which a desktop does not tell QGIS of."""
+    places = [Path.home() / ".local" / "bin", Path.home() / ".cargo" / "bin"]
+    if sys.platform == "win32":
+        for variable, below in (("LOCALAPPDATA", "Programs/Python"), ("PROGRAMFILES", ".")):
+            found = Path(os.environ.get(variable, "nowhere"), below).glob("Python3*")
+            places += sorted(found, reverse=True)
+        places.append(Path(sys.base_prefix))  # QGIS' own, which is not changed by environments that are made of it
+    elif sys.platform == "darwin":
+        places += [Path("/opt/homebrew/bin"), Path("/usr/local/bin")]
+        places += sorted(Path("/Library/Frameworks/Python.framework/Versions").glob("3.*/bin"), reverse=True)
+    return [*os.get_exec_path(), *map(str, places)]
+
+
 def find_python(names: Sequence[str] = _PYTHONS) -> str | None:
-    """A Python on PATH that is new enough and can make virtual environments."""
-    for name in names:
-        program = shutil.which(name)
-        if program is None:
-            continue
+    """A Python that is new enough and can make virtual environments."""
+    folders = search_folders()
+    programs = [shutil.which(name, path=folder) for name in names for folder in folders]
+    for program in dict.fromkeys(filter(None, programs)):
         try:
             answer = run_child([program, "-I", "-c", _ASK_VERSION], lambda line: None, lambda: False)
         except OSError:

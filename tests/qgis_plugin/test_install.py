@@ -13,7 +13,7 @@ import pytest
 from weft_geo_qgis.child import run_child
 from weft_geo_qgis.environment import MODULE, python_of
 from weft_geo_qgis.errors import InterpreterError, RunCancelled
-from weft_geo_qgis.install import find_python, make_environment, plan_installation
+from weft_geo_qgis.install import find_python, make_environment, plan_installation, search_folders
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path("/home/Jörg Ägir/venv")
@@ -42,7 +42,7 @@ def test_venv_and_pip_else():
 
 
 def test_no_python_at_all():
-    with pytest.raises(InterpreterError, match=r"No Python of at least 3\.11 that can .* was found .*python3-venv"):
+    with pytest.raises(InterpreterError, match=r"No Python of at least 3\.11 that can .* was found: .*python3-venv"):
         plan_installation(HOME, "weft-geo", False, None, None)
 
 
@@ -55,6 +55,35 @@ def test_a_python_that_is_too_old_is_passed_over(tmp_path, monkeypatch):
     assert found
     assert found != str(old)
     assert find_python(["python3.12"]) is None
+
+
+def test_where_a_desktop_knows_no_path_the_places_of_installers_are_searched(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "bare"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    for version in ("312", "314"):
+        (tmp_path / "local" / "Programs" / "Python" / f"Python{version}").mkdir(parents=True)
+    monkeypatch.setattr(sys, "platform", "win32")
+    folders = search_folders()
+    monkeypatch.undo()
+    assert [Path(folder).name for folder in folders[:5]] == ["bare", "bin", "bin", "Python314", "Python312"]
+    assert folders[-1] == sys.base_prefix
+    (tmp_path / "home" / ".local" / "bin").mkdir(parents=True)
+    (tmp_path / "home" / ".local" / "bin" / "python3.12").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path / "bare"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert find_python(["python3.12"]) == str(tmp_path / "home" / ".local" / "bin" / "python3.12")
+
+
+def test_an_environment_that_is_in_use_is_told(tmp_path, monkeypatch):
+    (tmp_path / "venv").mkdir()
+
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(InterpreterError, match=r"venv cannot be replaced \(Access is denied\): let the runs end"):
+        make_environment(tmp_path / "venv", "weft-geo", False, lambda text: None, never)
 
 
 def test_a_python_that_can_make_no_environments_is_passed_over(tmp_path, monkeypatch):
