@@ -159,13 +159,16 @@ def configure(
     options: dict[str, Any],
 ) -> TrainConfig:
     """The configuration that a command line asks for: options, over the file, over the regime."""
+    from weft_geo.geo.access import is_there
     from weft_geo.trainers.config import build_config, read_values
 
     given = {name: value for name, value in options.items() if value is not None and value != ()}
     if given.get("images") or more_images:
         given["images"] = [*given.get("images", ()), *more_images]
-    if config_file is None and output is not None and not given and not model:
-        config_file = output / "config.yaml"
+    if config_file is None and output is not None and not {"dataset", "images"} & set(given):
+        of_run = output / "config.yaml"
+        if is_there(of_run) or not (given or model):
+            config_file = of_run
     values = read_values(config_file) if config_file else {}
     for name, value in given.items():
         values.setdefault(PLACES[name], {})[name] = value

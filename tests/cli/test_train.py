@@ -47,6 +47,16 @@ def test_print_config_shows_every_field_and_reads_back(run: Run, own: Path, tmp_
     assert (again["optimizer"]["max_steps"], again["model"]["ablate"]) == (7, ["twe", "see"])
 
 
+def test_a_folder_with_a_run_needs_no_data_said_again(run: Run, own: Path, tmp_path: Path) -> None:
+    words = ("train", "--images", own / "scene.tif", "--labels", own / "truth.gpkg", "--print-config")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(run(*words).stdout)
+    said = run("train", "-o", "run", "--max-steps", "7", "--workers", "0", code=2).stderr
+    assert "the run in run was begun with other values of optimizer.max_steps" in said
+    assert "begin anew (--overwrite)" in said
+    assert "must be either a benchmark or images" in run("train", "-o", "new", "--max-steps", "7", code=2).stderr
+
+
 @pytest.mark.slow
 def test_own_polygons_to_a_model_that_predicts_and_explains(run: Run, own: Path, tmp_path: Path) -> None:
     words = (
