@@ -75,6 +75,7 @@ def test_own_polygons_to_a_model_that_predicts_and_explains(run: Run, own: Path,
     report = json.loads(Path("run/report.json").read_text())
     contract = load_predictor("run").contract
     assert (contract.threshold, contract.min_area_m2) == (report["threshold"], report["min_area_m2"])
+    assert (contract.name, load_predictor("run").name) == ("run (weft-tiny)",) * 2
     assert report["min_area_m2"] > 0
     assert f"from a probability of {report['threshold']:g} and {report['min_area_m2']:g} m²" in result.stdout
     assert "is finished; begin anew (--overwrite)" in run(*words, code=2).stderr

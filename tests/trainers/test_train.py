@@ -81,7 +81,7 @@ def test_what_a_run_writes(whole_run: tuple[dict[str, Any], Path, Any]) -> None:
     assert report.peak_memory_bytes > 50e6
 
     model = load_checkpoint(folder / "model.safetensors")
-    assert model.contract.classes == ("object",)
+    assert (model.contract.name, model.contract.classes) == ("run (weft-tiny)", ("object",))
     assert model.contract.means == pytest.approx((81.25, 87.39, 79.41))
 
 

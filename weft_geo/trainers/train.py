@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,8 @@ def _train(
             check_folder(folder, config, resume)
     data = open_data(config, progress=hear)
     model, start = start_model(config, data)
+    # What it is called where it is used: its kind alone would be the name of the model that comes with the package.
+    model.contract = replace(model.contract, name=f"{folder.absolute().name} ({config.model.name})")
     if overwrite and is_first_process():
         remove(folder)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
