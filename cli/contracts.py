@@ -12,6 +12,7 @@ from weft_geo.errors import CheckpointError, ContractError
 from weft_geo.geo.access import is_file, why_closed
 from weft_geo.geo.contract import METADATA_KEY, ModelContract
 from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE, find_model
+from weft_geo.inference.backends import NAMED_MODELS
 
 _LONGEST_HEADER = 100_000_000
 _METADATA_PROPS = 14  # the field's number in ONNX's ModelProto
@@ -26,7 +27,6 @@ def read_contract(model: str) -> ModelContract:
         ContractError: It holds no contract, or one that this version does not know.
     """
     from weft_geo.inference import load_predictor
-    from weft_geo.inference.backends import NAMED_MODELS
 
     path = Path(model) if model in NAMED_MODELS else _in_run(model)
     suffix = path.suffix.lower()
@@ -44,8 +44,8 @@ def read_contract(model: str) -> ModelContract:
 
 
 def is_model(path: str) -> bool:
-    """Whether a path is named like a model, or is the folder of a run (some rasters are folders, too)."""
-    return _in_run(path).suffix.lower() in (".onnx", ".safetensors")
+    """Whether it is the name of a model, or of its file, or the folder of a run (some rasters are folders, too)."""
+    return path in NAMED_MODELS or _in_run(path).suffix.lower() in (".onnx", ".safetensors")
 
 
 def read_trunk_hash(model: str) -> str:
@@ -55,7 +55,8 @@ def read_trunk_hash(model: str) -> str:
         CheckpointError: The file is not what its suffix says.
     """
     path = _in_run(model)
-    return _read_safetensors(path).get("trunk_sha256", "") if path.suffix.lower() == ".safetensors" else ""
+    has_header = model not in NAMED_MODELS and path.suffix.lower() == ".safetensors"
+    return _read_safetensors(path).get("trunk_sha256", "") if has_header else ""
 
 
 def _in_run(path: str) -> Path:

@@ -31,7 +31,7 @@ FOR_PROGRAMS = ("height", "width", "band_count", "dtype", "epsg", "crs_wkt", "bo
 @json_option
 @click.pass_obj
 def info(console: Console, /, paths: tuple[str, ...], model: str, crs: str | None, as_json: bool) -> None:
-    """Describe scenes (any raster), models (.onnx), checkpoints (.safetensors), runs (folders) and vector layers.
+    """Describe scenes (any raster), models (embedded, or .onnx), checkpoints (.safetensors), runs and vector layers.
 
     Scenes are held against the model among the paths, or else against --model. Of an output of weft-geo it says how
     that came about. Exit code 2 says that scene and model do not fit, or that a path cannot be read; the others are
