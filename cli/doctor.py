@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,12 +16,21 @@ import click
 from .options import json_option
 from .progress import Console
 
-BASE = ("numpy", "rasterio", "shapely", "pyproj", "pyogrio", "geopandas", "pyarrow", "onnxruntime", "click")
+BASE = ("affine", "numpy", "rasterio", "shapely", "pyproj", "pyogrio", "geopandas", "pyarrow", "onnxruntime", "click")
 EXTRAS = {
-    "train": ("torch", "torchvision", "torchgeo", "lightning", "timm", "safetensors", "onnx"),
-    "metrics": ("pysodmetrics", "pillow"),
+    "train": (
+        "torch", "torchvision", "torchgeo", "kornia", "pillow", "requests", "lightning", "timm", "peft", "jsonargparse",
+        "pyyaml", "tensorboard", "matplotlib", "safetensors", "scipy", "pywavelets", "pytorch_wavelets", "setuptools",
+        "onnx", "onnxscript",
+    ),
+    "metrics": ("pysodmetrics", "opencv-python-headless", "pillow"),
     "ray": ("ray",),
+}  # fmt: skip
+SAME = {
+    "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "onnxruntime": ("onnxruntime-gpu",),  # which takes its place
 }
+"""What does as well as a package."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +62,10 @@ def doctor(console: Console, /, as_json: bool) -> None:
 
 
 def _versions() -> list[Finding]:
-    from importlib import metadata
-
     from weft_geo.version import __version__
 
-    found, missing = [], []
-    for name in BASE:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            missing.append(name)
+    found = [version for name in BASE if (version := _version(name))]
+    missing = [name for name in BASE if not _version(name)]
     system = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     findings = [Finding("ok", "weft-geo", f"{__version__}, {system}"), Finding("ok", "packages", ", ".join(found))]
     if missing:
@@ -137,19 +141,23 @@ def _onnx_on_gpu() -> Finding:
     return Finding("ok", "devices", "onnxruntime starts CUDA")
 
 
-def _extras() -> list[Finding]:
+def _version(name: str) -> str | None:
+    """A package, or what does as well, with its version; None if it is not there."""
     from importlib import metadata
 
+    for one in (name, *SAME.get(name, ())):
+        with suppress(metadata.PackageNotFoundError):
+            return f"{one} {metadata.version(one)}"
+    return None
+
+
+def _extras() -> list[Finding]:
     from weft_geo.metrics import SOD_INSTEAD
 
     findings = []
     for extra, names in EXTRAS.items():
-        versions, missing = [], []
-        for name in names:
-            try:
-                versions.append(f"{name} {metadata.version(name)}")
-            except metadata.PackageNotFoundError:
-                missing.append(name)
+        versions = [version for name in names if (version := _version(name))]
+        missing = [name for name in names if not _version(name)]
         if missing:
             how = SOD_INSTEAD if missing == ["pysodmetrics"] and SOD_INSTEAD else f'pip install "weft-geo[{extra}]"'
             text = f"{', '.join(missing)} not installed: {how}"

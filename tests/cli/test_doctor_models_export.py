@@ -1,11 +1,16 @@
 import json
+import re
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from weft_geo.inference.backends import NAMED_MODELS
+from weft_geo_cli.doctor import BASE, EXTRAS, _version
 
 
 def test_doctor_finds_what_predicting_needs(run):
@@ -13,6 +18,29 @@ def test_doctor_finds_what_predicting_needs(run):
     assert {finding["level"] for finding in findings} <= {"ok", "missing"}
     assert {"weft-geo", "geospatial", "model", "devices", "this folder"} <= {finding["topic"] for finding in findings}
     assert "+ geospatial   GDAL" in run("doctor").stdout
+
+
+def test_doctor_looks_for_all_that_an_installation_asks_for():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def named(requirements):
+        asked = [line for line in requirements if "sys_platform" not in line]
+        return sorted(re.split(r"[<>=;]", line)[0].lower() for line in asked)
+
+    assert sorted(BASE) == named(project["dependencies"])
+    for extra, names in EXTRAS.items():
+        assert sorted(names) == named(project["optional-dependencies"][extra])
+
+
+def test_doctor_takes_another_build_of_opencv_for_it(monkeypatch):
+    def version(name):
+        if name == "opencv-python":
+            return "4.12"
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert _version("opencv-python-headless") == "opencv-python 4.12"
+    assert _version("peft") is None
 
 
 def test_doctor_names_what_hides_the_data_of_proj(tmp_path):
