@@ -227,3 +227,14 @@ def test_the_walker_sees_every_kind_of_import(tmp_path):
     )
     found = set(imports(path, "pack.room.file", {"c.d", "pack.room.near"}))
     assert found == {"a.b", "c.d", "pack.room.near", "pack.room.far", "pack.up", "inside"}
+
+
+@pytest.mark.parametrize("room", ["samplers", "trainers"])
+def test_without_torch_a_room_that_needs_it_names_the_extra(room):
+    code = (
+        "import sys; sys.modules['torch'] = None; from weft_geo.errors import MissingExtraError\n"
+        f"try: import weft_geo.{room}\n"
+        "except MissingExtraError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert 'pip install "weft-geo[train]"' in done.stdout
