@@ -67,6 +67,10 @@ def test_a_plan_refuses_what_a_run_would(make_raster: MakeRaster, oracle: Oracle
         plan_scene(make_raster(bands=2), oracle())
     with pytest.raises(InputError, match="does not overlap"):
         plan_scene(make_raster(), oracle(), aoi="0,0,1,1")
+    wrong: list[dict[str, Any]] = [{"gsd": None}, {"window": 64.0}, {"overlap": "8"}, {"batch_size": 1.5}]
+    for arguments in [*wrong, {"workers": 2.0}, {"workers": 0}, {"window": 0}]:
+        with pytest.raises(InputError, match=next(iter(arguments)).replace("_", " ")):
+            plan_scene(make_raster(), oracle(), **arguments)
 
 
 MEASURE = """

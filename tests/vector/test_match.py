@@ -1,8 +1,10 @@
 """Predicted objects against true ones."""
 
 import tracemalloc
+from pathlib import Path
 
 import geopandas
+import pandas
 import pytest
 import shapely
 from shapely.geometry import box
@@ -143,3 +145,11 @@ def test_one_large_shape_does_not_make_all_others_large():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50 << 20
+
+
+@pytest.mark.parametrize("layer", ["truth.gpkg", Path("truth.gpkg"), pandas.DataFrame({"a": [1]}), None])
+def test_what_is_no_layer_is_refused(layer):
+    squares = geopandas.GeoDataFrame(geometry=[box(0, 0, 1, 1)])
+    for pair in ((layer, squares), (squares, layer)):
+        with pytest.raises(InputError, match="a layer is a GeoDataFrame with geometries, not an object of type"):
+            match_objects(*pair)

@@ -127,7 +127,7 @@ def parse_gsd(gsd: str | float) -> str | float:
         return gsd
     try:
         metres = float(gsd)
-    except ValueError:
+    except (TypeError, ValueError):
         metres = math.nan
     if not (math.isfinite(metres) and metres > 0):
         raise InputError(f"gsd must be auto, native, or a positive number of metres per pixel, got {gsd!r}")

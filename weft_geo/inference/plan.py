@@ -199,9 +199,7 @@ def plan_scene(
 def _count_workers(workers: int | None) -> int:
     if workers is None:
         return min(4, count_processors())
-    if workers < 1:
-        raise InputError(f"workers must be at least 1, got {workers}")
-    return workers
+    return _whole("workers", workers)
 
 
 def _choose_grid(size: tuple[int, int], predictor: Predictor, window: int | None, overlap: int | None) -> WindowGrid:
@@ -213,16 +211,25 @@ def _choose_grid(size: tuple[int, int], predictor: Predictor, window: int | None
     if overlap is None:
         # Keeps the contract's proportion when the user changes the window alone.
         overlap = contract.overlap * window // contract.window
-    window, overlap = index(window), index(overlap)  # journal and provenance hold no integers of NumPy's
+    window, overlap = _whole("window", window), _whole("overlap", overlap, at_least=0)
     return WindowGrid.cover(*size, window, overlap, contract.multiple_of, fixed=predictor.fixed_size)
+
+
+def _whole(name: str, value: int, at_least: int = 1) -> int:
+    """A number as Python's own: journal and provenance hold no integers of NumPy's."""
+    try:
+        whole = index(value)
+    except TypeError as error:
+        raise InputError(f"{name} must be a whole number, got {value!r}") from error
+    if whole < at_least:
+        raise InputError(f"{name} must be at least {at_least}, got {whole}")
+    return whole
 
 
 def _choose_batch(batch_size: int | None, grid: WindowGrid, device: str) -> int:
     """On a CPU larger batches only take memory; a GPU wants enough pixels to be busy."""
     if batch_size is not None:
-        if batch_size < 1:
-            raise InputError(f"batch size must be at least 1, got {batch_size}")
-        return min(index(batch_size), len(grid))
+        return min(_whole("batch size", batch_size), len(grid))
     pixels = grid.shape[0] * grid.shape[1]
     most, full = (4, 512 * 512) if device.startswith("cpu") else (32, 16 * 512 * 512)
     return max(1, min(most, full // pixels, len(grid)))

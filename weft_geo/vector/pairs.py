@@ -65,6 +65,12 @@ def pair_objects(
     """Pair predicted with true objects, one to one, best IoU first: see `match_objects`, which counts them."""
     if not 0.0 < iou <= 1.0:
         raise InputError(f"iou is {iou!r}; give a share above 0 and up to 1")
+    for layer in (predicted, truth):
+        if not (hasattr(layer, "geometry") and hasattr(layer, "crs")):
+            raise InputError(
+                f"a layer is a GeoDataFrame with geometries, not an object of type {type(layer).__name__}; "
+                "read a file first (geopandas.read_file)"
+            )
     found, true, frame = lay_flat(predicted, truth, read_classes(predicted, truth, by))
     area = None if aoi is None else _lay_area(aoi, predicted.crs or truth.crs, frame, found, true)
     left, right = shapely.STRtree(true.shapes).query(found.shapes, predicate="intersects")
