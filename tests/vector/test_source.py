@@ -145,7 +145,10 @@ def test_progress_and_provenance(make_raster, tmp_path):
 
 
 def test_a_raster_that_lies_nowhere(make_raster):
-    objects = polygonize(make_raster(BLOCK, crs=None, transform=Affine.identity()))
+    raster = make_raster(BLOCK, crs=None, transform=Affine.identity())
+    with pytest.raises(InputError, match="transform is for arrays"):
+        polygonize(raster, transform=Affine.scale(2))
+    objects = polygonize(raster)
     assert objects.crs is None
     assert objects["area_m2"].tolist() == [48.0, 20.0]
 

@@ -94,6 +94,8 @@ def polygonize(
             f"a raster is a path or a NumPy array, not an object of type {type(raster).__name__}; "
             "give an open dataset's name, or the values of anything else (numpy.asarray)"
         )
+    if transform is not None:
+        raise InputError(f"transform is for arrays, and {raster} has its own; leave it out, or give its values")
     with _open(raster, crs, classes) as (opened, source):
         return _collect(source, Ground(opened.info.transform, opened.info.crs), options)
 
