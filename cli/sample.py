@@ -45,6 +45,9 @@ def sample(
     Writes scene.tif, and its exact truth as truth.gpkg and truth.geojson.
     """
     from weft_geo.datasets.synthetic import draw_scene, write_scene
+    from weft_geo.errors import InputError
 
+    if str(output) == "-":
+        raise InputError("a sample is three files; give a folder with -o")
     files = write_scene(draw_scene(*size, seed, gsd), output, crs, overwrite)
     console.note(f"{size[0]} × {size[1]} px of {gsd:g} m with {files.objects} objects → {files.scene}, {files.truth}")

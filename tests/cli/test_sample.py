@@ -24,6 +24,11 @@ def test_a_sample_is_the_drawn_scene_with_its_truth(run):
     assert f"{len(scene.polygons)} objects" in result.stderr
 
 
+def test_a_sample_cannot_go_to_standard_output(run, tmp_path):
+    assert "give a folder" in run("sample", "-o", "-", code=2).stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_way_round_the_house(run, model):
     """Sample, predict, vectorize, evaluate, preview: each takes what the one before has made."""
     run("sample", "-o", "s", "--size", "256", "--seed", "2")
