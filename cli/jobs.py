@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from weft_geo.errors import InputError, OutputBusyError, PartialRunError, RunError
-from weft_geo.geo.access import is_folder, is_there, require_replaceable, require_writable, what_hinders
+from weft_geo.geo.access import is_folder, is_local, is_there, require_replaceable, require_writable, what_hinders
 from weft_geo.geo.aoi import parse_box
 from weft_geo.geo.ground import parse_crs, parse_gsd
 from weft_geo.geo.lock import lock_outputs
@@ -141,8 +141,8 @@ def _check_options(options: dict[str, Any]) -> None:
         if options[name] is not None:
             parse(options[name])
     aoi = options["aoi"]
-    is_local = aoi is not None and parse_box(aoi) is None and "://" not in aoi and not aoi.startswith("/vsi")
-    if is_local and (hindrance := what_hinders(aoi)):
+    is_file = aoi is not None and parse_box(aoi) is None and is_local(aoi)
+    if is_file and (hindrance := what_hinders(aoi)):
         raise InputError(f"{aoi}, the area of interest, {hindrance}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from weft_geo.errors import VectorError
-from weft_geo.geo.access import what_hinders
+from weft_geo.geo.access import is_local, what_hinders
 from weft_geo.geo.vector_file import PARQUET_SUFFIXES, require_plain_name
 
 ORDER = ("software", "model", "model_sha256", "scene", "time", "parameters")
@@ -29,7 +29,7 @@ def describe_layer(path: str) -> dict[str, Any]:
     """
     from weft_geo.inference.provenance import read_provenance
 
-    if "://" not in path and not path.startswith("/vsi"):
+    if is_local(path):
         if hindrance := what_hinders(path):
             raise VectorError(f"{path} {hindrance}")
         require_plain_name(path)

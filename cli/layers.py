@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from weft_geo.errors import VectorError
-from weft_geo.geo.access import what_hinders
+from weft_geo.geo.access import is_local, what_hinders
 from weft_geo.geo.vector_file import PARQUET_SUFFIXES, read_vector_file, require_plain_name
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def read_layer(path: str) -> geopandas.GeoDataFrame:
     """
     import pyogrio
 
-    if "://" not in path and not path.startswith("/vsi"):
+    if is_local(path):
         if hindrance := what_hinders(path):
             raise VectorError(f"{path} {hindrance}")
         require_plain_name(path)

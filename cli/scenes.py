@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weft_geo.errors import InputError, RasterError
-from weft_geo.geo.access import is_folder, is_there, why_closed
-from weft_geo.geo.not_opened import CONNECTION, SCENE_SUFFIXES, product_in
+from weft_geo.geo.access import cannot_be_looked_into, is_folder, is_local, is_there
+from weft_geo.geo.not_opened import SCENE_SUFFIXES, product_in
 from weft_geo.geo.raster import open_raster
 from weft_geo.vector.polygonize import read_origin
 
@@ -80,7 +80,7 @@ def _read_list(listed: str) -> list[str]:
 
 
 def _expand(word: str) -> list[str]:
-    if word.startswith("/vsi") or CONNECTION.match(word):
+    if not is_local(word):
         return [word]
     if is_folder(word):
         return _rasters_in(Path(word))
@@ -123,6 +123,5 @@ def _before_magic(pattern: str) -> Path:
 
 
 def _require_open(folder: Path) -> None:
-    if reason := why_closed(folder):
-        advice = "see to it that you may list and enter it, or give another one"
-        raise InputError(f"the folder {folder} cannot be looked into: {reason}; {advice}")
+    if hindrance := cannot_be_looked_into(folder):
+        raise InputError(f"the folder {folder} {hindrance}")

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import geopandas
@@ -202,3 +203,18 @@ def test_files_that_are_no_layer(run, name, message):
     Path("x.gpkg").write_text("no layer")
     pandas.DataFrame({"a": [1]}).to_parquet("x.parquet")
     assert message in run("info", name, code=2).stderr
+
+
+@pytest.mark.parametrize("name", ["embedded", "weft-tiny"])
+def test_a_model_that_comes_with_the_package_is_told_by_its_name(run, tmp_path, name):
+    assert run("info", name).stdout.splitlines()[0] == f"{name}: model"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "adapter.safetensors").touch()  # what predict --model NAME does not take either
+    assert json.loads(run("info", name, "--json").stdout)[name]["contract"]["name"] == "weft-tiny"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes")
+def test_a_pipe_is_not_waited_for(run, tmp_path):
+    for name in ("pipe", "pipe.gpkg"):
+        os.mkfifo(tmp_path / name)
+        assert f"{name} is a device or a pipe" in run("info", name, code=2).stderr

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from weft_geo.errors import InputError, RasterError
-from weft_geo.geo.access import is_file, is_folder, is_there, require_writable, what_hinders, why_closed
+from weft_geo.geo.access import is_file, is_folder, is_local, is_there, require_writable, what_hinders, why_closed
 from weft_geo.geo.lock import FolderLock, lock_outputs
 from weft_geo.geo.not_opened import not_opened
+from weft_geo.geo.raster import open_raster
 from weft_geo.geo.run_files import find_model
 from weft_geo.geo.whole_files import check_output, is_one_of, place_of
 
@@ -56,6 +57,17 @@ def test_what_is_there_what_is_not_and_what_is_no_name(ordinary_folder: Path) ->
     assert "File name too long" in str(what_hinders(folder / ("x" * 300)))
     os.mkfifo(folder / "pipe")
     assert why_closed(folder / "pipe") is None
+    assert "is a device or a pipe" in str(what_hinders(folder / "pipe"))
+    with pytest.raises(RasterError, match="pipe is a device or a pipe, and a raster must be a file"):
+        open_raster(folder / "pipe").__enter__()
+
+
+def test_a_name_is_local_or_something_that_gdal_opens(ordinary_folder: Path) -> None:
+    names = ("/vsizip/a.zip/b.tif", "https://host/a.tif", "zip+s3://host/a.zip!b.tif", 'NETCDF:"a.nc":band', "PG:db=a")
+    assert not any(map(is_local, names))
+    assert all(map(is_local, ("a.tif", "no/vsi/a.tif", "C:\\a.tif", ordinary_folder)))
+    (ordinary_folder / "of 10:30.tif").touch()
+    assert is_local(ordinary_folder / "of 10:30.tif")
 
 
 def test_a_file_that_may_not_be_read(ordinary_folder: Path) -> None:

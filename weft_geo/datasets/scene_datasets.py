@@ -22,7 +22,7 @@ from weft_geo.datasets.areas import Bounds
 from weft_geo.datasets.raster_check import require_readable
 from weft_geo.datasets.scenes import BANDS, burn_shapes, read_polygons
 from weft_geo.errors import CrsError, RasterError, RunError, VectorError
-from weft_geo.geo.access import is_folder, why_closed
+from weft_geo.geo.access import cannot_be_looked_into, is_folder
 from weft_geo.geo.contract import MAX_CLASSES, SCENE_SCALE, ModelContract
 from weft_geo.geo.normalize import Normalizer, measure_normalizer, select_bands
 from weft_geo.geo.raster import Raster, open_raster
@@ -103,8 +103,8 @@ class SceneImages(RasterDataset):  # type: ignore[misc]  # torchgeo is not type-
         found: list[str] = []
         for path in map(str, paths):
             if is_folder(path):
-                if reason := why_closed(path):
-                    raise RasterError(f"the folder {path} cannot be looked into: {reason}; give another one")
+                if hindrance := cannot_be_looked_into(path):
+                    raise RasterError(f"the folder {path} {hindrance}")
                 inside = sorted(str(file) for file in Path(path).iterdir() if file.suffix.lower() in RASTER_SUFFIXES)
                 if not inside:
                     raise RasterError(f"{path} holds no rasters; expected files of {', '.join(RASTER_SUFFIXES)}")

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from weft_geo.datasets.labels import IGNORE as IGNORE
 from weft_geo.errors import VectorError
-from weft_geo.geo.access import what_hinders
+from weft_geo.geo.access import is_local, what_hinders
 from weft_geo.geo.contract import ModelContract, Scale
 from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import open_raster
@@ -117,9 +117,7 @@ def require_layer(path: str | Path) -> None:
     Raises:
         VectorError: it is not.
     """
-    if "://" in str(path) or str(path).startswith("/vsi"):
-        return
-    if hindrance := what_hinders(path):
+    if is_local(path) and (hindrance := what_hinders(path)):
         advice = "; give the layer that holds the polygons" if hindrance == "does not exist" else ""
         raise VectorError(f"{path} {hindrance}{advice}")
 

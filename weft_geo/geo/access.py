@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG, S_ISVTX
@@ -15,6 +16,14 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG, S_ISVTX
 from weft_geo.errors import InputError
 
 AnyPath = str | os.PathLike[str]
+
+CONNECTION = re.compile(r"/vsi|\w{2,}[\w+]*:")
+"""How a URL begins, or what else GDAL opens by a name, such as ``NETCDF:"file.nc":band``; one letter is a drive."""
+
+
+def is_local(path: AnyPath) -> bool:
+    """Whether a name is that of a file or folder here, be there one or not."""
+    return is_there(path) or not CONNECTION.match(str(path))
 
 
 def is_there(path: AnyPath) -> bool:
@@ -38,6 +47,11 @@ def is_link(path: AnyPath) -> bool:
     """Whether there is a symbolic link, wherever it leads to."""
     mode = _mode(path, follow_symlinks=False)
     return mode is not None and S_ISLNK(mode)
+
+
+def is_endless(path: AnyPath) -> bool:
+    """Whether it is a device, or a pipe such as that of ``<(command)``: reading it waits, or does not end."""
+    return is_there(path) and not is_file(path) and not is_folder(path)
 
 
 def why_closed(path: AnyPath) -> str | None:
@@ -70,8 +84,16 @@ def cannot_be_read(path: AnyPath) -> str | None:
     return reason and f"cannot be read: {reason}; see to it that you may read it, or give another one"
 
 
+def cannot_be_looked_into(folder: AnyPath) -> str | None:
+    """The same of a folder."""
+    reason = why_closed(folder)
+    return reason and f"cannot be looked into: {reason}; see to it that you may list and enter it, or give another one"
+
+
 def what_hinders(path: AnyPath) -> str | None:
-    """The same, also of a file that is not there."""
+    """The same of a file, also of one that is not there, or that is none."""
+    if is_endless(path):
+        return "is a device or a pipe, not a file; give a file"
     return cannot_be_read(path) or (None if is_there(path) else "does not exist")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from rasterio import DatasetBase
 
 from weft_geo.errors import RasterError
-from weft_geo.geo.access import is_folder, is_link, why_closed
+from weft_geo.geo.access import is_endless, is_folder, is_link, is_local, why_closed
 from weft_geo.geo.remote import refusal
 
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
@@ -23,17 +22,16 @@ PRODUCT = "*MTD_???L[12]*.xml"
 LISTED = 4
 """Rasters inside of a file that are told: the last of the four of a Sentinel-2 product is its image in true colours."""
 
-CONNECTION = re.compile(r"\w{2,}[\w+]*:")
-"""A URL, or a name as ``NETCDF:"file.nc":band``; one letter is a drive."""
-
 
 def require_path(scene: object) -> None:
     """Makes sure that a scene is given by its name.
 
     Raises:
-        RasterError: If it is an array or an open dataset, for instance.
+        RasterError: If it is an array or an open dataset, for instance, or the name of a device or a pipe.
     """
     if isinstance(scene, (str, os.PathLike)):
+        if is_endless(scene):
+            raise RasterError(f"{scene} is a device or a pipe, and a raster must be a file; write it to one first")
         return
     what = f"an object of type {type(scene).__name__}"
     advice = "write an array to a GeoTIFF with its CRS and transform first (rasterio.open)"
@@ -64,9 +62,8 @@ def not_opened(path: str | Path, error: Exception) -> RasterError:
         error: GDAL's own.
     """
     local = Path(path)
-    remote = str(path).startswith("/vsi") or CONNECTION.match(str(path))
     try:
-        if not remote:
+        if is_local(path):
             local.stat()  # Path.exists does not tell what may not be looked at from what is not there
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a name that no file can have
         if is_link(local):
@@ -76,7 +73,7 @@ def not_opened(path: str | Path, error: Exception) -> RasterError:
         return RasterError(f"{path} does not exist{others}")
     except OSError as denied:
         return _closed(path, denied.strerror)
-    if not remote and (reason := why_closed(local)):
+    if is_local(path) and (reason := why_closed(local)):
         return _closed(path, reason)
     if is_folder(local):
         product = product_in(local)

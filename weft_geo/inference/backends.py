@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft_geo.errors import CheckpointError, InputError, MissingExtraError, UnknownNameError
-from weft_geo.geo.access import is_file, is_folder, is_there, what_hinders, why_closed
+from weft_geo.geo.access import cannot_be_looked_into, is_file, is_folder, is_there, what_hinders
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.run_files import ADAPTER, ONNX, WHOLE, find_model
 from weft_geo.inference.stored_windows import Levels, StoredWindows
@@ -256,8 +256,8 @@ def in_run(path: Path) -> Path:
             f"{path} holds an adapter without its trunk; weft-geo export {path} --trunk FILE -o model.onnx makes one "
             "model of both"
         )
-    if reason := why_closed(path):
-        raise CheckpointError(f"{path} cannot be looked into: {reason}; see to it that you may read it")
+    if hindrance := cannot_be_looked_into(path):
+        raise CheckpointError(f"the folder {path} {hindrance}")
     raise CheckpointError(f"{path} holds no model; give the folder of a run that ended, or a model file")
 
 

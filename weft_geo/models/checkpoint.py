@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from weft_geo.errors import CheckpointError, RunError
-from weft_geo.geo.access import cannot_be_read, is_file, is_folder, why_closed
+from weft_geo.geo.access import cannot_be_looked_into, cannot_be_read, is_file, is_folder, why_closed
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.run_files import ADAPTER, WHOLE, find_model
 from weft_geo.geo.whole_files import written_whole
@@ -190,8 +190,8 @@ def in_run(path: Path) -> Path:
         return path
     if found := find_model(path, WHOLE, ADAPTER):
         return found
-    if reason := why_closed(path):
-        raise CheckpointError(f"{path} cannot be looked into: {reason}; see to it that you may read it")
+    if hindrance := cannot_be_looked_into(path):
+        raise CheckpointError(f"the folder {path} {hindrance}")
     raise CheckpointError(f"{path} holds no model.safetensors; let the run end, or give a checkpoint")
 
 
