@@ -17,10 +17,12 @@ from weft_geo.geo.lock import lock_outputs
 from weft_geo.geo.memory import parse_memory
 from weft_geo.geo.mosaic import write_mosaic
 from weft_geo.geo.normalize import parse_bands
+from weft_geo.geo.vector_file import require_plain_name
 from weft_geo.geo.whole_files import check_output
 from weft_geo.inference.engine import predict_scene
 from weft_geo.inference.fleet import run_fleet
 from weft_geo.inference.journal import journal_folder
+from weft_geo.inference.layers import Outputs
 from weft_geo.inference.ledger import Ledger, SceneTask, check_outputs
 from weft_geo.inference.ray_model import model_on_ray
 from weft_geo.vector import VectorOptions
@@ -46,18 +48,24 @@ class Jobs:
     folders: list[Path] = field(default_factory=list)
     ledger: Path | None = None
 
-    def check(self, overwrite: bool) -> None:
-        """Refuse before any work what could only fail.
+    def check(self, overwrite: bool, dry_run: bool = False) -> None:
+        """Refuse before any work what could only fail; a dry run leaves everything as it is.
 
         Raises:
             OutputExistsError: Outputs are there and may not be replaced.
-            InputError: A folder cannot be written to.
+            InputError: A folder cannot be written to, or GDAL would take its name for another.
         """
         for folder in self.folders:
             require_writable(folder)
-        if self.ledger and is_there(self.ledger):
-            require_replaceable(self.ledger)
-        check_outputs(self.jobs, Ledger(self.ledger) if self.ledger else None, overwrite)
+        if self.ledger:
+            suffix = self.jobs[0].outputs[0].suffix
+            require_plain_name(self.ledger.with_name(f"objects{suffix}"), self.ledger.parent)
+            if is_there(self.ledger):
+                require_replaceable(self.ledger)
+        check_outputs(self.jobs, Ledger(self.ledger) if self.ledger else None, overwrite, tidy=not dry_run)
+        if self.ledger is None:
+            (job,) = self.jobs
+            Outputs.at(job.objects, job.mask, job.probability).check(job.scene, overwrite, None)
 
 
 @contextmanager

@@ -149,10 +149,10 @@ def predict(
     load = partial(load_predictor, model, device, precision)
     with as_one_scene(scenes, output, dry_run) if mosaic else nullcontext(scenes) as several:
         jobs = plan_jobs(several, output, mask, probability, suffix)
+        jobs.check(overwrite, dry_run)
         if dry_run:
             _print_plans(console, several, load(), mask is not None, probability is not None, options)
             return
-        jobs.check(overwrite)
         found = run_jobs(jobs, load, console, engine, overwrite, options)
     console.note(f"{found} objects → {output} ({time.perf_counter() - began:.1f} s)")
 

@@ -94,6 +94,33 @@ def test_dry_run_refuses_what_the_run_would_refuse(run, scene, model):
     predict(run, scene(bands=3, crs=None), "-o", "o.gpkg", "--dry-run", model=model, code=2)
 
 
+def test_dry_run_looks_at_the_outputs(run, scene, model, tmp_path):
+    several = [scene(name="a.tif"), scene(name="b.tif")]
+    words = (several[0], "-o", "o.gpkg", "--dry-run")
+    assert (
+        "the folder no does not exist"
+        in predict(run, several[0], "-o", "no/o.gpkg", "--dry-run", model=model, code=2).stderr
+    )
+    assert "must end in .tif" in predict(run, *words, "--mask", "m.png", model=model, code=2).stderr
+    (tmp_path / "o.gpkg").touch()
+    (tmp_path / ".o.gpkg.lock").touch()
+    assert "already there" in predict(run, *words, model=model, code=2).stderr
+    predict(run, *words, "--overwrite", model=model)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.gpkg").touch()
+    assert "already there" in predict(run, *several, "-o", "out", "--dry-run", model=model, code=2).stderr
+    predict(run, *several, "-o", "out", "--dry-run", "--overwrite", model=model)
+    assert (tmp_path / ".o.gpkg.lock").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.gpkg"]
+
+
+def test_a_folder_that_gdal_takes_for_another_is_refused_before_any_scene(run, scene, model, tmp_path):
+    scenes = [scene(name="a.tif"), scene(name="b.tif")]
+    assert "would be taken for another file" in predict(run, *scenes, "-o", "out!", model=model, code=2).stderr
+    assert not (tmp_path / "out!").exists()
+    predict(run, *scenes, "-o", "out!", "--format", "parquet", model=model)
+
+
 def test_json_progress_is_one_object_a_line(run, scene, model):
     result = predict(run, scene(squares=20), "-o", "o.gpkg", "--progress", "json", model=model)
     events = [json.loads(line) for line in result.stderr.splitlines()]

@@ -215,19 +215,27 @@ def choose_missing(
     return missing
 
 
-def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bool) -> None:
+def check_outputs(tasks: Sequence[SceneTask], book: Ledger | None, overwrite: bool, *, tidy: bool = True) -> None:
     """Refuses before the model is loaded what could only fail.
+
+    Args:
+        tasks: The scenes.
+        book: Their ledger, if they have one.
+        overwrite: Whether outputs that are there may be replaced.
+        tidy: Whether to remove what killed runs have left and nobody needs.
 
     Raises:
         InputError: A folder is where a file would be.
         OutputExistsError: An output is there that the ledger does not know, and that no such run has made.
     """
     for task in tasks:  # some are not run again, for all of their outputs are there
-        clear_remains(journal_folder(task.outputs[0]))
+        if tidy:
+            clear_remains(journal_folder(task.outputs[0]))
         for path in task.outputs:
             if is_folder(path):
                 raise InputError(f"{path} is a folder; give a file")
-            clear_left(place_of(path))
+            if tidy:
+                clear_left(place_of(path))
     if not overwrite:
         known = book.outputs if book else set()
         strange = [(task, path) for task in tasks for path in _standing(task) if str(path) not in known]
