@@ -65,6 +65,10 @@ class EvaluateAlgorithm(WeftGeoAlgorithm):
 
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""
+        if parameters["OBJECTS"] == parameters["TRUTH"]:  # the dialog proposes the same layer for both
+            feedback.pushWarning(
+                tr("Both layers are the same, so all objects are right: choose the true ones for one of them.")
+            )
         self._objects = self.polygons(parameters, "OBJECTS", context, may_be_empty=True)  # a run may find nothing
         self._truth = self.polygons(parameters, "TRUTH", context)
         found = self.parameterAsSource(parameters, "OBJECTS", context)

@@ -54,6 +54,13 @@ def counts(results: dict) -> tuple[int, int, int]:
     return tuple(results[f"{name}S"] for name in ("TRUE_POSITIVE", "FALSE_POSITIVE", "FALSE_NEGATIVE"))
 
 
+def test_a_layer_against_itself_is_said(run_algorithm, layers):
+    run_algorithm("evaluate", **layers)
+    assert "Both layers are the same" not in run_algorithm.feedback.textLog()
+    run_algorithm("evaluate", **layers | {"TRUTH": layers["OBJECTS"]})
+    assert "Both layers are the same, so all objects are right" in run_algorithm.feedback.textLog()
+
+
 def test_a_run_that_found_nothing_has_missed_everything(run_algorithm, layers):
     assert counts(run_algorithm("evaluate", **layers | {"OBJECTS": squares("none", "class")})) == (0, 0, 3)
 
