@@ -9,9 +9,9 @@ import geopandas as gpd
 import numpy as np
 import pytest
 from affine import Affine
-from shapely.geometry import box
+from shapely.geometry import GeometryCollection, MultiPolygon, Point, box
 
-from weft_geo.datasets.scenes import IGNORE, burn_objects, load_scene
+from weft_geo.datasets.scenes import IGNORE, burn_objects, load_scene, read_polygons
 from weft_geo.errors import VectorError
 
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
@@ -41,6 +41,15 @@ def test_a_coarser_grid_and_nodata(make_raster: Callable[..., Path], tmp_path: P
     assert (scene.labels[:, :10] == IGNORE).all()
     assert (scene.labels == 1).sum() == 25
     assert set(np.unique(scene.image[:, :, 10:])) == {100}
+
+
+def test_polygons_in_a_collection_count_and_points_do_not(tmp_path: Path) -> None:
+    one, other = box(500_000, 4_999_990, 500_005, 5_000_000), box(500_006, 4_999_990, 500_010, 5_000_000)
+    mixed = GeometryCollection([one, GeometryCollection([other, Point(500_001, 4_999_995)])])
+    shapes = [mixed, GeometryCollection([Point(500_001, 4_999_995)]), Point(500_001, 4_999_995), None]
+    (found,) = read_polygons(layer(tmp_path / "a.gpkg", shapes), "EPSG:32633").geometry
+    assert found.equals(MultiPolygon([one, other]))
+    assert not len(read_polygons(layer(tmp_path / "none.geojson", [None]), "EPSG:32633"))
 
 
 def test_touching_objects_are_parted(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.features import rasterize
+from shapely import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
 from weft_geo.datasets.labels import IGNORE as IGNORE
 from weft_geo.errors import VectorError
 from weft_geo.geo.access import is_local, what_hinders
+from weft_geo.geo.aoi import polygon_parts
 from weft_geo.geo.contract import ModelContract, Scale
 from weft_geo.geo.normalize import measure_normalizer, select_bands
 from weft_geo.geo.raster import open_raster
@@ -90,6 +92,8 @@ def burn_objects(polygons: str | Path, height: int, width: int, transform: Affin
 def read_polygons(path: str | Path, crs: CRS) -> gpd.GeoDataFrame:
     """The polygons of a layer in any format that OGR reads, with their attributes, brought to a CRS.
 
+    Those in a collection are one object; points and lines are left out.
+
     Raises:
         VectorError: the layer cannot be read or has no CRS.
     """
@@ -108,6 +112,8 @@ def read_polygons(path: str | Path, crs: CRS) -> gpd.GeoDataFrame:
     if layer.crs is None:
         raise VectorError(f"{path} has no CRS, so its polygons cannot be laid over the raster; assign one first")
     layer = layer.to_crs(crs)
+    mixed = (layer.geom_type == "GeometryCollection").to_numpy()
+    layer.loc[mixed, layer.geometry.name] = [MultiPolygon([*polygon_parts(some)]) for some in layer.geometry[mixed]]
     return layer[layer.geom_type.isin(("Polygon", "MultiPolygon")) & ~layer.is_empty]
 
 
