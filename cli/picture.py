@@ -79,6 +79,7 @@ def draw_objects(
         if len(objects):
             raise VectorError(f"none of the {len(objects)} objects lies on {info.name}; is it another scene's layer?")
         return
+    shapes = shapely.get_parts(shapely.get_parts(shapes))  # a collection has no boundary
     thick = max(0.75, max(height, width) / 1600)
     inside = _burn(shapes, (height, width))
     lines = _burn(shapely.buffer(shapely.boundary(shapes), thick), (height, width))

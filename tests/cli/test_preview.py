@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
-from shapely import box
+from shapely import GeometryCollection, MultiPolygon, box
 
 from weft_geo_cli.picture import FOUND, TRUE
 
@@ -31,6 +31,15 @@ def test_outlines_lie_where_the_objects_are(run, scene, square, tmp_path):
     assert not outline[33:37, 13:17].any()
     assert picture[1, 35, 15] < 220 == picture[1, 35, 55]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["picture.png", "scene.tif", "square.geojson"]
+
+
+def test_polygons_of_a_collection_are_outlined_too(run, scene, square):
+    source, plain = scene(), geopandas.read_file(square)
+    run("preview", source, square, "-o", "plain.png")
+    mixed = [GeometryCollection([MultiPolygon([shape]), shape.centroid]) for shape in plain.geometry]
+    geopandas.GeoDataFrame(geometry=mixed, crs=plain.crs).to_file("mixed.geojson")
+    run("preview", source, "mixed.geojson", "-o", "mixed.png")
+    assert np.array_equal(read("mixed.png"), read("plain.png"))
 
 
 def test_truth_is_drawn_in_another_colour(run, scene, square):
