@@ -20,6 +20,7 @@ def read_layer(path: str) -> geopandas.GeoDataFrame:
         VectorError: The file is missing, is no vector file, or has several layers and none called `objects`.
     """
     import pyogrio
+    from shapely.errors import GEOSException
 
     if is_local(path):
         if hindrance := what_hinders(path):
@@ -38,5 +39,5 @@ def read_layer(path: str) -> geopandas.GeoDataFrame:
         return read_vector_file(path, layer="objects" if "objects" in layers else layers[0])
     except VectorError:
         raise
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, GEOSException, ValueError, OSError) as error:
         raise VectorError(f"{path} cannot be read as a vector layer: {error}") from error

@@ -126,6 +126,9 @@ def test_layers_that_cannot_be_read(run, layers, tmp_path):
     assert "does not exist" in run("evaluate", "--objects", "gone.gpkg", "--truth", "true.gpkg", code=2).stderr
     (tmp_path / "text.gpkg").write_text("not a layer")
     assert "cannot be read" in run("evaluate", "--objects", "text.gpkg", "--truth", "true.gpkg", code=2).stderr
+    (tmp_path / "surface.csv").write_text('id,WKT\n1,"TIN Z (((0 0 0, 0 1 0, 1 1 0, 0 0 0)))"\n')
+    refused = run("evaluate", "--objects", "surface.csv", "--truth", "true.gpkg", code=2).stderr
+    assert "surface.csv cannot be read as a vector layer" in refused
     first = geopandas.read_file("true.gpkg")
     first.to_file("true.gpkg", layer="second")
     assert "weft-geo: true.gpkg holds the layers true, second" in run("evaluate", *layers, code=2).stderr
