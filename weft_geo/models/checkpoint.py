@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from weft_geo.errors import CheckpointError, RunError
-from weft_geo.geo.access import cannot_be_looked_into, cannot_be_read, is_file, is_folder, why_closed
+from weft_geo.geo.access import cannot_be_looked_into, cannot_be_read, is_file, is_folder, is_there, why_closed
 from weft_geo.geo.contract import ModelContract
 from weft_geo.geo.run_files import ADAPTER, WHOLE, find_model
 from weft_geo.geo.whole_files import written_whole
@@ -26,6 +27,8 @@ from weft_geo.models.segmenter import Segmenter, own_name
 
 FORMAT = "weft-geo checkpoint 1"
 CLASS_HEAD = "mask_decoder.class_head."
+EMBEDDED = ("embedded", "weft-tiny")
+"""Names of the checkpoint that comes with the package, as `predict` knows its ONNX file by."""
 
 
 def trunk_sha256(model: Segmenter) -> str:
@@ -85,7 +88,7 @@ def load_checkpoint(path: str | Path, trunk: str | Path | None = None) -> Segmen
     """A model from a checkpoint of `save_checkpoint`, in evaluation mode.
 
     Args:
-        path: the checkpoint, or the folder of a run.
+        path: the checkpoint, the folder of a run, or "embedded" for the one that comes with the package.
         trunk: for an adapter-only checkpoint, the file its trunk is in: the published UniPerceiver checkpoint, or a
             whole checkpoint.
 
@@ -181,11 +184,13 @@ def fetch(path: str | Path) -> Path:
 
 
 def in_run(path: Path) -> Path:
-    """The checkpoint in the folder of a run; any other path as it is.
+    """The checkpoint in the folder of a run, or that comes with the package under a name; any other path as it is.
 
     Raises:
         CheckpointError: the folder has none yet.
     """
+    if str(path) in EMBEDDED and not is_there(path):
+        return Path(str(files("weft_geo.weights") / "weft-tiny.safetensors"))
     if not is_folder(path):
         return path
     if found := find_model(path, WHOLE, ADAPTER):
