@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -20,7 +20,7 @@ from .progress import Console
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="A checkpoint (.safetensors), or a run's folder, whose curves are drawn too.  [default: the embedded one]",
+    help="A checkpoint (.safetensors), or a run's folder, whose curves are drawn too.  [default: embedded]",
 )
 @click.option("--trunk", type=click.Path(path_type=Path), help="The trunk that an adapter-only checkpoint belongs to.")
 @click.option(
@@ -46,7 +46,8 @@ def explain(
 ) -> None:
     """Run IMAGE through a WEFT and draw its probability, the boundary mask of ESTO and the wavelet experts chosen.
 
-    Writes the picture, beside it a .json with the same numbers, and for a run its curves. Needs the train extra.
+    An image much finer than the model was trained at is reduced to that, as predict does. Writes the picture, beside it
+    a .json with the same numbers, and for a run its curves. Needs the train extra.
     """
     from weft_geo.geo.access import is_folder
     from weft_geo.geo.normalize import measure_normalizer, select_bands
@@ -60,16 +61,22 @@ def explain(
     curves = output.with_name(f"{output.stem}_curves.png")
     for beside in (output.with_suffix(".json"), *([curves] if run else [])):
         check_output(beside, overwrite=overwrite)
-    checkpoint = model or Path(str(files("weft_geo.weights") / "weft-tiny.safetensors"))
+    checkpoint = model or Path("embedded")
 
     from weft_geo.models import load_checkpoint
     from weft_geo.models.explain import draw_explanation
     from weft_geo.models.explain import explain as look
 
     loaded = load_checkpoint(checkpoint, trunk)
-    with open_raster(image, crs) as raster:
+    with ExitStack() as opened:
+        raster = opened.enter_context(open_raster(image, crs))
         bands, _ = select_bands(raster.info, loaded.contract.bands)
         normalizer = measure_normalizer(raster, bands, loaded.contract)
+        gsd_m = loaded.contract.gsd_m
+        change = raster.info.resampling("auto", gsd_m) if raster.info.crs else None
+        if change and change.coarser:
+            console.note(f"{raster.info.name} is reduced to {gsd_m:g} m a pixel, as predict does for this model")
+            raster = opened.enter_context(raster.resampled(change))
         values, valid = raster.sample(bands, max_side)
         picture = read_picture(raster, max_side)
     found = look(loaded, normalizer(values, valid)[None])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -17,7 +18,7 @@ yaml = pytest.importorskip("yaml", reason="needs the train extra")
 
 from weft_geo.datasets.synthetic import draw_scene, write_scene  # noqa: E402
 from weft_geo.inference import load_predictor  # noqa: E402
-from weft_geo.models import build_model, load_checkpoint, save_checkpoint  # noqa: E402
+from weft_geo.models import build_model, explain, load_checkpoint, save_checkpoint  # noqa: E402
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -149,6 +150,21 @@ def test_wrong_use_gets_one_line(run: Run, own: Path, tmp_path: Path) -> None:
     kept = run("train", "--images", scene, "--labels", labels, "-o", "thesis", "--overwrite", code=2)
     assert "holds no run, so it is not removed" in kept.stderr
     assert (tmp_path / "thesis" / "thesis.tex").exists()
+
+
+def test_explain_sees_what_predict_sees(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_scene(draw_scene(192, 288, 3, 0.1), tmp_path, "EPSG:32645", False)
+    shapes, look = [], explain.explain
+
+    def seen(model: Any, image: Any) -> Any:
+        shapes.append(image.shape)
+        return look(model, image)
+
+    monkeypatch.setattr(explain, "explain", seen)
+    for name in ("embedded", "weft-tiny"):
+        said = run("explain", "scene.tif", "-o", f"{name}.png", "--model", name).stderr
+        assert "scene.tif is reduced to 0.3 m a pixel" in said
+    assert shapes == [(1, 3, 64, 96)] * 2
 
 
 def test_explain_on_a_full_disk_keeps_the_picture_that_was_there(run: Run, own: Path, tmp_path: Path) -> None:

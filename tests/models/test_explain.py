@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
@@ -38,6 +41,13 @@ def test_pictures_of_any_shape_leave_room_for_what_is_said(height: int, width: i
     assert len({round(picture.get_window_extent().x0) for picture in pictures}) == columns
     label = bar.yaxis.label.get_window_extent()
     assert figure.bbox.y0 <= label.y0 < label.y1 <= figure.bbox.y1
+
+
+def test_the_line_is_drawn_where_predict_draws_it() -> None:
+    model = build_model("weft-tiny").eval()
+    model.contract = replace(model.contract, threshold=0.625)
+    figure = draw_explanation(explain(model, torch.randn(1, 3, 64, 64)), np.zeros((64, 64, 3), np.uint8))
+    assert figure.subfigs[0].axes[1].get_title() == "objects: line at 0.625"
 
 
 def test_without_twe_and_esto_there_is_less_to_show() -> None:

@@ -33,12 +33,14 @@ class Explanation:
         routings: what the router decided at strides 4, 8, 16 and 32; empty without TWE.
         boundaries: ESTO's boundary mask of each stage, [h, w] in (0, 1), cells of 16 px; empty without ESTO.
         probability: of being an object, [H, W].
+        threshold: probability from which `predict` counts a pixel as an object, unless the user says otherwise.
     """
 
     kernel_sizes: tuple[int, ...]
     routings: tuple[Routing, ...]
     boundaries: tuple[Tensor, ...]
     probability: Tensor
+    threshold: float
 
     def experts(self) -> list[dict[str, Any]]:
         """Per scale: the stride, and of each expert its kernel size, probability and weight (0 if not chosen)."""
@@ -92,7 +94,7 @@ def explain(model: Segmenter, image: Tensor | NDArray[np.float32]) -> Explanatio
         for hook in hooks:
             hook.remove()
     sizes = model.config.expert_kernel_sizes
-    return Explanation(sizes, tuple(routings), tuple(boundaries), probability.cpu())
+    return Explanation(sizes, tuple(routings), tuple(boundaries), probability.cpu(), model.contract.threshold)
 
 
 def draw_explanation(found: Explanation, picture: NDArray[np.uint8]) -> Figure:
@@ -120,7 +122,7 @@ def draw_explanation(found: Explanation, picture: NDArray[np.uint8]) -> Figure:
     axes[0].imshow(picture)
     axes[0].set_title("image")
     axes[1].imshow(picture)
-    _outline(axes[1], found.probability.numpy())
+    _outline(axes[1], found.probability.numpy(), found.threshold)
     grey = np.broadcast_to(picture.mean(axis=2, keepdims=True).astype(np.uint8), picture.shape)
     for stage, (axis, mask) in enumerate(zip(axes[2:], found.boundaries, strict=False), start=1):
         axis.imshow(grey)
@@ -138,12 +140,12 @@ def draw_explanation(found: Explanation, picture: NDArray[np.uint8]) -> Figure:
     return figure
 
 
-def _outline(axis: Any, probability: NDArray[np.float32]) -> None:
-    """The probability as a veil of colour, and the line along ½ that `predict` draws by default."""
+def _outline(axis: Any, probability: NDArray[np.float32], threshold: float) -> None:
+    """The probability as a veil of colour, and the line that `predict` draws by default."""
     axis.imshow(probability, cmap="Blues", vmin=0, vmax=1, alpha=0.75 * np.clip(probability, 0, 1))
-    if probability.min() < 0.5 < probability.max():
-        axis.contour(probability, levels=[0.5], colors=[FOUND], linewidths=1.2)
-    axis.set_title("objects: line at 0.5")
+    if probability.min() < threshold < probability.max():
+        axis.contour(probability, levels=[threshold], colors=[FOUND], linewidths=1.2)
+    axis.set_title(f"objects: line at {threshold:g}")
 
 
 def _experts(figure: Any, found: Explanation) -> None:
