@@ -190,6 +190,8 @@ def test_explain_refuses_what_has_no_experts(run: Run, own: Path, tmp_path: Path
     (tmp_path / "run").mkdir()
     assert "holds no model.safetensors" in run(*words, "run", code=2).stderr
     assert "is not a file" in run(*words, "none.safetensors", code=2).stderr
+    (tmp_path / "model.onnx").touch()
+    assert "model.onnx is an ONNX model; give the checkpoint" in run(*words, "model.onnx", code=2).stderr
 
 
 @pytest.mark.parametrize(

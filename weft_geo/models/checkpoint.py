@@ -244,6 +244,8 @@ def _require_file(path: Path, kind: str) -> None:
         raise CheckpointError(f"{path} {hindrance}")
     if not is_file(path):
         raise CheckpointError(f"{path} is not a file; expected a checkpoint ({kind})")
+    if path.suffix.lower() == ".onnx":
+        raise CheckpointError(f"{path} is an ONNX model; give the checkpoint that it was exported from ({kind})")
 
 
 def _torch_load(path: Path) -> Mapping[str, Any]:
