@@ -12,8 +12,8 @@ PLUGIN = Path(__file__).resolve().parents[2] / "qgis_plugin"
 SOURCES = sorted(PLUGIN.rglob("*.py"))
 # What the standard library of Python 3.9 has and the plugin uses.
 STANDARD = {
-    "__future__", "collections", "configparser", "dataclasses", "errno", "json", "math", "os", "pathlib", "queue", "re",
-    "shlex", "shutil", "signal", "subprocess", "sys", "tempfile", "threading", "time", "typing",
+    "__future__", "collections", "configparser", "contextlib", "dataclasses", "errno", "json", "math", "os", "pathlib",
+    "queue", "re", "shlex", "shutil", "signal", "subprocess", "sys", "tempfile", "threading", "time", "typing",
 }  # fmt: skip
 ALLOWED = STANDARD | {"qgis", "processing"}
 QGIS_FREE = ("arguments", "child", "environment", "errors", "install", "json_lines", "sentences", "training_runs")
