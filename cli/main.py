@@ -146,9 +146,9 @@ class Application(click.Group):
         if sys.platform == "win32":
             asked.append(signal.SIGBREAK)  # Ctrl-Break, and a console that is closed
         before = {number: signal.signal(number, _terminate) for number in asked}
-        if os.environ.pop(STOP_WITH_STDIN, ""):  # what we start has a stdin of its own
-            threading.Thread(target=_stop_with, args=(take_stdin(),), daemon=True).start()
         try:
+            if os.environ.pop(STOP_WITH_STDIN, ""):  # what we start has a stdin of its own
+                threading.Thread(target=_stop_with, args=(take_stdin(),), daemon=True).start()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
                 warnings.showwarning = lambda message, *_: console.warn(str(message))

@@ -22,6 +22,7 @@ GRACE_S = 5.0
 """Time from the request to end until the process group is killed."""
 
 _POLL_S = 0.1
+_STOP_WITH_STDIN = {"WEFT_GEO_STOP_WITH_STDIN": "1"}  # weft-geo ends when its stdin is closed, or this process is gone
 _WINDOWS = sys.platform == "win32"
 
 
@@ -64,10 +65,10 @@ def run_child(
     group = {"creationflags": 0x00000200 | 0x08000000} if _WINDOWS else {"start_new_session": True}
     process = subprocess.Popen(  # nosec B603: see the import
         list(command),
-        stdin=subprocess.PIPE,  # where it closes, weft-geo ends; it does when this process is gone
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=clean_environment(),
+        env={**clean_environment(), **_STOP_WITH_STDIN},
         cwd=cwd,
         **group,
     )

@@ -59,9 +59,8 @@ def clean_environment(variables: Mapping[str, str] | None = None) -> dict[str, s
         for name, value in given.items()
         if name not in HIDDEN_VARIABLES and not name.startswith(HIDDEN_PREFIXES)
     }
-    # Text in UTF-8 on every system, no module from the folder that the child happens to start in, and an end when its
-    # stdin is closed.
-    return {**kept, "PYTHONUTF8": "1", "PYTHONSAFEPATH": "1", "WEFT_GEO_STOP_WITH_STDIN": "1"}
+    # Text in UTF-8 on every system, and no module from the folder that the child happens to start in.
+    return {**kept, "PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
 
 
 def python_of(venv: Path) -> Path:
