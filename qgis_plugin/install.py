@@ -47,7 +47,7 @@ def plan_installation(
         )
     return [
         [python, "-m", "venv", str(folder)],
-        [target, "-m", "pip", "install", "--disable-pip-version-check", wanted],
+        [target, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", wanted],  # nobody could answer
     ]
 
 

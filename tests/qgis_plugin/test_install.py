@@ -34,7 +34,7 @@ def test_venv_and_pip_else():
     assert plan_installation(HOME, "/a b/weft_geo-0.1.0.whl", True, None, "/bin/python3") == [
         ["/bin/python3", "-m", "venv", str(HOME)],
         [
-            str(python_of(HOME)), "-m", "pip", "install", "--disable-pip-version-check",
+            str(python_of(HOME)), "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
             "/a b/weft_geo-0.1.0.whl[train]",
         ],
     ]  # fmt: skip
