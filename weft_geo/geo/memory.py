@@ -17,20 +17,21 @@ STATUS = Path("/proc/self/status")
 
 def peak_memory_bytes() -> int:
     """The largest resident memory of this process since it began."""
-    if sys.platform == "linux":
-        return _read_status("VmHWM")
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if sys.platform == "darwin":
+        return peak  # in bytes there
+    return _read_status("VmHWM") or peak * 1024
 
 
 def resident_memory_bytes() -> int:
     """The resident memory of this process now."""
     if sys.platform != "linux":
         return int(psutil.Process().memory_info().rss)
-    return _read_status("VmRSS")
+    return _read_status("VmRSS") or peak_memory_bytes()
 
 
 def available_memory_bytes() -> int | None:
@@ -64,5 +65,6 @@ def parse_memory(size: str | int) -> int:
 
 
 def _read_status(key: str) -> int:
-    line = next(line for line in STATUS.read_text("utf-8").splitlines() if line.startswith(f"{key}:"))
-    return int(line.split()[1]) * 1024
+    """Bytes; 0 where it is not told, as in some sandboxes."""
+    told = re.search(rf"^{key}:\s+(\d+) kB", STATUS.read_text("utf-8"), re.M) if STATUS.exists() else None
+    return int(told[1]) * 1024 if told else 0
