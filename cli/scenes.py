@@ -27,9 +27,9 @@ def find_scenes(words: Sequence[str], listed: str | None) -> tuple[str, ...]:
         InputError: A word or the list stands for none.
     """
     words = [*words, *(_read_list(listed) if listed is not None else ())]
-    scenes: dict[Path, str] = {}
+    scenes: dict[str | Path, str] = {}
     for scene in (scene for word in words for scene in _expand(word)):
-        scenes.setdefault(Path(scene), scene)  # a.tif and ./a.tif are one
+        scenes.setdefault(Path(scene) if is_local(scene) else scene, scene)  # a.tif and ./a.tif are one
     return tuple(scenes.values())
 
 

@@ -95,6 +95,8 @@ def test_patterns_that_no_shell_has_expanded(folder, scene):
     assert find_scenes(["many/b*"], None) == paths("many/b.tif", "many/below/c.tif")
     scene(name="many/odd[1].tif")
     assert find_scenes(["many/odd[1].tif", "./many//odd[1].tif"], None) == ("many/odd[1].tif",)
+    far = ("https://host/a.tif", "https://host//a.tif", "s3://bucket/./a.tif", "s3://bucket/a.tif")  # are four
+    assert find_scenes([*far, far[0]], None) == far
     with pytest.raises(InputError, match=r"nothing matches many/\*\.jp2; give rasters that are there"):
         find_scenes(["many/*.jp2"], None)
 
