@@ -23,6 +23,25 @@ def test_a_folder_has_one_lock(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@posix
+def test_where_folders_have_no_locks_the_current_one_has_one_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, by a file beside it: a dot has no name to call that by."""
+    import fcntl
+
+    monkeypatch.setattr("weft_geo.geo.lock._take", lambda file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    monkeypatch.setattr(sys, "platform", "win32")
+    with FolderLock(Path()) as one, FolderLock(tmp_path / "run") as other:
+        one.take()
+        assert [path.name for path in tmp_path.glob(".*")] == [".run.lock"]
+        with pytest.raises(OutputBusyError, match=r"another run is writing .*run now"):
+            other.take()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_it_goes_over_to_a_new_folder_of_that_name(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with FolderLock(folder) as lock, FolderLock(folder) as other:

@@ -133,6 +133,8 @@ def require_replaceable(path: Path) -> None:
             os.rename(path, path)  # noqa: PTH104
         except PermissionError as error:
             said = "another program, QGIS perhaps, has it open; close it there, or give another name"
+            if error.winerror != 32:  # ERROR_SHARING_VIOLATION
+                said = f"{error.strerror}; give another name"
             raise InputError(f"{path} cannot be replaced: {said}") from error
         return
     if os.geteuid() == 0:

@@ -74,7 +74,7 @@ class FolderLock:
         if sys.platform == "win32":
             self._release()
             try:
-                self._beside.enter_context(_lock(self.folder))
+                self._beside.enter_context(_lock(self.folder.absolute()))  # "." has no name
             except OutputBusyError:
                 raise
             except (InputError, RunError):

@@ -37,7 +37,7 @@ def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] | Non
         OutputExistsError: If it is there and may not be overwritten.
         InputError: If its name has a line break or a tab in it, which libraries would leave out without a word; if its
             suffix is not one of ``suffixes``, its folder is missing or may not be written to, a folder is in its place,
-            or it is a file that only another user may replace.
+            or it is a file that only another user may replace, or on Windows one that another program has open.
     """
     if any(ord(letter) < ord(" ") for letter in str(path)):
         raise InputError(f"{str(path)!r} has a line break or a tab in it; give another name")
