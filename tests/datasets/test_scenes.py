@@ -45,7 +45,8 @@ def test_a_coarser_grid_and_nodata(make_raster: Callable[..., Path], tmp_path: P
 
 def test_polygons_in_a_collection_count_and_points_do_not(tmp_path: Path) -> None:
     one, other = box(500_000, 4_999_990, 500_005, 5_000_000), box(500_006, 4_999_990, 500_010, 5_000_000)
-    mixed = GeometryCollection([one, GeometryCollection([other, Point(500_001, 4_999_995)])])
+    deep = GeometryCollection([MultiPolygon([other]), Point(500_001, 4_999_995)])
+    mixed = GeometryCollection([one, GeometryCollection([GeometryCollection([deep])])])
     shapes = [mixed, GeometryCollection([Point(500_001, 4_999_995)]), Point(500_001, 4_999_995), None]
     (found,) = read_polygons(layer(tmp_path / "a.gpkg", shapes), "EPSG:32633").geometry
     assert found.equals(MultiPolygon([one, other]))

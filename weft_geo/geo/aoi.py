@@ -149,8 +149,10 @@ def _read_polygons(path: str, of: str) -> tuple[BaseGeometry, CRS]:
 
 
 def polygon_parts(shapes: Any) -> NDArray[np.object_]:
-    """The polygons in one or more geometries of any type, those in multipolygons and collections too."""
-    parts = shapely.get_parts(shapely.get_parts(shapes))
+    """The polygons in one or more geometries of any type, those in multipolygons and collections too, however deep."""
+    parts = np.atleast_1d(shapes)
+    while (shapely.get_type_id(parts) > shapely.GeometryType.POLYGON).any():
+        parts = shapely.get_parts(parts)
     return np.asarray(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON], dtype=object)
 
 
