@@ -22,16 +22,19 @@ from .progress import Console
 def export(
     console: Console, /, checkpoint: Path, output: Path, trunk: Path | None, check: bool, overwrite: bool
 ) -> None:
-    """Write CHECKPOINT (.safetensors, or a run's folder) as ONNX with its input contract inside. Needs the train extra.
+    """Write CHECKPOINT as ONNX with its input contract inside. Needs the train extra.
+
+    CHECKPOINT is a .safetensors file, a run's folder, or embedded.
 
     An adapter needs its trunk here; the ONNX file then holds both, and weft-geo predict --model runs it.
     """
     from weft_geo.errors import CheckpointError
     from weft_geo.geo.access import what_hinders
     from weft_geo.geo.whole_files import check_output
+    from weft_geo.inference.backends import NAMED_MODELS
 
     check_output(output, overwrite=overwrite, suffixes=(".onnx",))
-    if hindrance := what_hinders(checkpoint):
+    if str(checkpoint) not in NAMED_MODELS and (hindrance := what_hinders(checkpoint)):
         raise CheckpointError(f"the checkpoint {checkpoint} {hindrance}")
     from weft_geo.models import load_checkpoint
     from weft_geo.models.export import export_onnx

@@ -165,6 +165,17 @@ def test_export_refusals(run, words, message):
     assert message in run("export", *words, code=2).stderr
 
 
+def test_the_checkpoint_of_the_package_is_known_by_the_names_of_its_model(run, monkeypatch):
+    pytest.importorskip("torch", reason="needs the train extra")
+    from weft_geo.models import checkpoint, export
+
+    assert set(checkpoint.EMBEDDED) == set(NAMED_MODELS)
+    report = export.ExportReport(Path("m.onnx"), 5_000_000, None)
+    monkeypatch.setattr(export, "export_onnx", lambda model, path, check: report)
+    for name in NAMED_MODELS:
+        assert f"{name} → m.onnx (5.0 MB)" in run("export", name, "-o", "m.onnx").stderr
+
+
 def test_doctor_says_whether_cuda_starts_where_it_should(monkeypatch):
     from weft_geo_cli.doctor import _devices
 
