@@ -293,8 +293,10 @@ def open_raster(path: str | Path, crs: str | CRS | None = None) -> Iterator[Rast
                 f"{path} is a tile index, of which tiles that are missing would go unnoticed; make a mosaic of them "
                 "first (gdalbuildvrt mosaic.vrt TILE…)"
             )
-        if dataset.gcps[0] and dataset.transform == Affine.identity():
-            raise RasterError(f"{path} is placed by ground control points only; warp it first (gdalwarp)")
-        if dataset.rpcs and dataset.transform == Affine.identity():
-            raise RasterError(f"{path} is placed by RPCs only; warp it first (gdalwarp -rpc, best with -to RPC_DEM=…)")
+        if dataset.transform == Affine.identity():  # asked first, for GDAL looks beside it for files with RPCs
+            if dataset.gcps[0]:
+                raise RasterError(f"{path} is placed by ground control points only; warp it first (gdalwarp)")
+            if dataset.rpcs:
+                advice = "warp it first (gdalwarp -rpc, best with -to RPC_DEM=…)"
+                raise RasterError(f"{path} is placed by RPCs only; {advice}")
         yield Raster(reading, RasterInfo.of(dataset, str(path), override or dataset.crs))
