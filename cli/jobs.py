@@ -62,10 +62,13 @@ class Jobs:
             require_plain_name(self.ledger.with_name(f"objects{suffix}"), self.ledger.parent)
             if is_there(self.ledger):
                 require_replaceable(self.ledger)
-        check_outputs(self.jobs, Ledger(self.ledger) if self.ledger else None, overwrite, tidy=not dry_run)
-        if self.ledger is None:
+            check_outputs(self.jobs, Ledger(self.ledger), overwrite, tidy=not dry_run)
+        else:
             (job,) = self.jobs
-            Outputs.at(job.objects, job.mask, job.probability).check(job.scene, overwrite, None)
+            outputs = Outputs.at(job.objects, job.mask, job.probability)
+            outputs.refuse_to_replace([job.scene])  # which --overwrite would not help
+            check_outputs(self.jobs, None, overwrite, tidy=not dry_run)
+            outputs.check(job.scene, overwrite, None)
 
 
 @contextmanager

@@ -102,6 +102,9 @@ def test_dry_run_looks_at_the_outputs(run, scene, model, tmp_path):
         in predict(run, several[0], "-o", "no/o.gpkg", "--dry-run", model=model, code=2).stderr
     )
     assert "must end in .tif" in predict(run, *words, "--mask", "m.png", model=model, code=2).stderr
+    assert "the run reads" in predict(run, *words, "--mask", several[0], model=model, code=2).stderr
+    said = predict(run, several[0], "-o", "o!.gpkg", "--dry-run", model=model, code=2).stderr
+    assert "'o!.gpkg' would be taken for another file" in said
     (tmp_path / "o.gpkg").touch()
     (tmp_path / ".o.gpkg.lock").touch()
     assert "already there" in predict(run, *words, model=model, code=2).stderr

@@ -23,7 +23,7 @@ from weft_geo.inference.journal import was_publishing
 from weft_geo.inference.provenance import read_maker
 from weft_geo.inference.rows import FinishedRows
 from weft_geo.vector import ObjectStream, VectorOptions
-from weft_geo.vector.layer_file import refuse_other_parts
+from weft_geo.vector.layer_file import refuse_other_parts, require_layer_name
 from weft_geo.vector.source import PROVENANCE_TAG, mask_strip, probability_strip
 
 MASK_NODATA = 255
@@ -64,7 +64,7 @@ class Outputs:
 
         Raises:
             OutputExistsError: If one is there that may not be replaced.
-            InputError: If one is the scene itself, or cannot be written.
+            InputError: If one is the scene itself, or cannot be written, or a driver would take its name for another.
         """
         for path in self.paths:
             if is_one_of(path, [scene]):
@@ -73,6 +73,8 @@ class Outputs:
             may = overwrite or was_publishing(self.paths[0], path)
             may = may or (run is not None and is_there(path) and read_maker(path, str(scene)) == run)
             check_output(path, overwrite=may, suffixes=None if path == self.objects else RASTER_SUFFIXES)
+            if path == self.objects:
+                require_layer_name(path)
             if not may:
                 refuse_other_parts(path)
 

@@ -42,6 +42,15 @@ def refuse_other_parts(path: Path) -> None:
         check_output(path.with_suffix(part), overwrite=False)
 
 
+def require_layer_name(path: Path) -> None:
+    """Makes sure that pyogrio will take the name under which an output is made, in a folder beside it, for that file.
+
+    Raises:
+        VectorError: it will not.
+    """
+    require_plain_name(part_of(path) / f"{LAYER}{path.suffix}", path)
+
+
 class LayerFile:
     """One output file that appears whole or not at all.
 
@@ -67,7 +76,7 @@ class LayerFile:
         if is_there(self.path) and not overwrite:
             clear_left(self.path)  # by a run that was killed when it had put all in place
         self._check()
-        require_plain_name(self._made / f"{LAYER}{self.suffix}", self.path)
+        require_layer_name(self.path)
 
     def _check(self) -> None:
         check_output(self.path, overwrite=self._overwrite)
