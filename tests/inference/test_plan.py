@@ -35,6 +35,7 @@ def test_a_plan_says_what_a_run_then_does(make_raster: MakeRaster, oracle: Oracl
 def test_the_models_overlap_keeps_its_share_of_another_window(make_raster: MakeRaster, oracle: Oracle) -> None:
     scene = make_raster(height=200, width=200)
     assert plan_scene(scene, oracle(window=64, overlap=16), window=32).overlap == 8
+    assert plan_scene(scene, oracle(window=64, overlap=16), window=np.uint8(32)).overlap == 8
     assert plan_scene(scene, oracle(window=64, overlap=16), window=32, overlap=0).overlap == 0
 
 
@@ -68,7 +69,7 @@ def test_a_plan_refuses_what_a_run_would(make_raster: MakeRaster, oracle: Oracle
     with pytest.raises(InputError, match="does not overlap"):
         plan_scene(make_raster(), oracle(), aoi="0,0,1,1")
     wrong: list[dict[str, Any]] = [{"gsd": None}, {"window": 64.0}, {"overlap": "8"}, {"batch_size": 1.5}]
-    for arguments in [*wrong, {"workers": 2.0}, {"workers": 0}, {"window": 0}]:
+    for arguments in [*wrong, {"window": "64"}, {"workers": 2.0}, {"workers": 0}, {"window": 0}]:
         with pytest.raises(InputError, match=next(iter(arguments)).replace("_", " ")):
             plan_scene(make_raster(), oracle(), **arguments)
 

@@ -204,14 +204,13 @@ def _count_workers(workers: int | None) -> int:
 
 def _choose_grid(size: tuple[int, int], predictor: Predictor, window: int | None, overlap: int | None) -> WindowGrid:
     contract = predictor.contract
-    if window is None:
-        window = contract.window
-    elif predictor.fixed_size and window != contract.window:
+    window = contract.window if window is None else _whole("window", window)
+    if predictor.fixed_size and window != contract.window:
         raise InputError(f"{predictor.name} takes windows of {contract.window} px and no others, got {window}")
     if overlap is None:
         # Keeps the contract's proportion when the user changes the window alone.
         overlap = contract.overlap * window // contract.window
-    window, overlap = _whole("window", window), _whole("overlap", overlap, at_least=0)
+    overlap = _whole("overlap", overlap, at_least=0)
     return WindowGrid.cover(*size, window, overlap, contract.multiple_of, fixed=predictor.fixed_size)
 
 
