@@ -218,3 +218,7 @@ def test_a_pipe_is_not_waited_for(run, tmp_path):
     for name in ("pipe", "pipe.gpkg"):
         os.mkfifo(tmp_path / name)
         assert f"{name} is a device or a pipe" in run("info", name, code=2).stderr
+    assert "pipe is a device or a pipe" in run("vectorize", "pipe", "-o", "o.gpkg", code=2).stderr
+    run("sample", "-o", "s", "--size", "64")
+    words = ("predict", "s/scene.tif", "-o", "o.gpkg", "--aoi", "pipe")
+    assert "pipe is a device or a pipe" in run(*words, code=2).stderr

@@ -20,7 +20,7 @@ from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from weft_geo.errors import CrsError, InputError, VectorError
-from weft_geo.geo.access import is_there
+from weft_geo.geo.access import is_endless, is_there
 from weft_geo.geo.ground import parse_crs
 from weft_geo.geo.raster_info import RasterInfo
 from weft_geo.geo.vector_file import read_vector_file
@@ -132,6 +132,8 @@ def parse_box(aoi: str | Path | Box, of: str = "the scene") -> tuple[Box, CRS | 
 
 
 def _read_polygons(path: str, of: str) -> tuple[BaseGeometry, CRS]:
+    if is_endless(path):
+        raise VectorError(f"{path} is a device or a pipe, not a file; give a file")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "More than one layer found")  # the first is meant

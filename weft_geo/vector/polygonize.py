@@ -23,6 +23,7 @@ from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from weft_geo.errors import InputError
+from weft_geo.geo.access import is_endless
 from weft_geo.geo.ground import measure_pixel
 from weft_geo.geo.not_opened import require_path
 from weft_geo.geo.raster import Raster, open_raster
@@ -179,6 +180,8 @@ def vectorize_raster(
 
 def read_origin(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a mask or probability raster of ours says of how it came about; empty for any other file."""
+    if is_endless(path):
+        return {}
     try:
         with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning), rasterio.open(path) as dataset:
             return _origin_in(dataset.tags())
