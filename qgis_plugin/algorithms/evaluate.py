@@ -65,7 +65,7 @@ class EvaluateAlgorithm(WeftGeoAlgorithm):
 
     def prepareAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Read everything that belongs to the main thread."""
-        if parameters["OBJECTS"] == parameters["TRUTH"]:  # the dialog proposes the same layer for both
+        if parameters.get("OBJECTS") == parameters.get("TRUTH"):  # the dialog proposes the same layer for both
             feedback.pushWarning(
                 tr("Both layers are the same, so all objects are right: choose the true ones for one of them.")
             )

@@ -153,7 +153,7 @@ def _train(
     data = open_data(config, progress=hear)
     model, start = start_model(config, data)
     # What it is called where it is used: its kind alone would be the name of the model that comes with the package.
-    model.contract = replace(model.contract, name=f"{folder.absolute().name} ({config.model.name})")
+    model.contract = replace(model.contract, name=f"{folder.resolve().name} ({config.model.name})")
     if overwrite and is_first_process():
         remove(folder)
     hear("start", "prepare", 0, 0, f"{model.config.strategy}: {start}")
