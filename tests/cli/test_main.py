@@ -176,7 +176,8 @@ def test_who_starts_it_may_end_it_by_its_stdin(tmp_path, scene, model):
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
     assert subprocess.run([*WEFT_GEO, "models"], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
     gone = subprocess.run([*WEFT_GEO, "doctor"], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=held)
-    assert (gone.returncode, gone.stderr) == (130, "weft-geo: interrupted; nothing half-written is left\n")
+    assert gone.returncode == 130
+    assert gone.stderr.strip() == "weft-geo: interrupted; nothing half-written is left"  # click may end the line first
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
